@@ -1,0 +1,38 @@
+"""srkd: compress image super-resolution networks by knowledge distillation; one network, switchable width.
+
+The public names are imported at first use, so that `import srkd` is fast and loads no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from srkd.inference.upscaler import Upscaler
+    from srkd.methods.base import Method
+    from srkd.metrics.psnr import psnr
+    from srkd.metrics.ssim import ssim
+    from srkd.networks.weights import load_network
+
+__all__ = ["Method", "Upscaler", "__version__", "load_network", "psnr", "ssim"]
+
+_HOME = {
+    "load_network": "srkd.networks.weights",
+    "Upscaler": "srkd.inference.upscaler",
+    "Method": "srkd.methods.base",
+    "psnr": "srkd.metrics.psnr",
+    "ssim": "srkd.metrics.ssim",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'srkd' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

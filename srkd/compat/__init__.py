@@ -1,0 +1,1 @@
+"""Doors to neighbours: BasicSR and foreign checkpoints."""

@@ -1,0 +1,1 @@
+"""Data sets, the decoded cache, and the arithmetic sampler."""

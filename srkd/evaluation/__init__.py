@@ -1,0 +1,1 @@
+"""Benchmarks: named protocols, per-image results, tables."""

@@ -1,0 +1,1 @@
+"""Using a trained network: upscaling at any width, and export."""

@@ -1,0 +1,1 @@
+"""Pure loss functions of tensors; they know no networks."""

@@ -1,0 +1,1 @@
+"""Image metrics and the cost of a network."""
