@@ -1,0 +1,134 @@
+"""Experiment folders and everything a run needs to go on exactly where it stopped.
+
+`experiments/<name>/models/net_g_<iter|latest|best>.pth` hold the network (see `networks.weights`);
+`training_states/<iter>.state` holds the rest: optimiser, heads, scaler, random states, EMA count, best metric.
+"""
+
+from __future__ import annotations
+
+import pickle
+import random
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from srkd.atomic import atomic_path
+from srkd.types import InputError
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The places of one experiment."""
+
+    root: Path
+
+    @property
+    def models(self) -> Path:
+        """Network files."""
+        return self.root / "models"
+
+    @property
+    def states(self) -> Path:
+        """Training states."""
+        return self.root / "training_states"
+
+    @property
+    def visualization(self) -> Path:
+        """Validation images."""
+        return self.root / "visualization"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object a line: losses and validation results."""
+        return self.root / "metrics.jsonl"
+
+    def network(self, tag: str | int) -> Path:
+        """The network file of an iteration, `latest` or `best`."""
+        return self.models / f"net_g_{tag}.pth"
+
+    def state(self, iteration: int) -> Path:
+        """The training state of an iteration."""
+        return self.states / f"{iteration}.state"
+
+    def latest_state(self) -> Path | None:
+        """The newest training state whose network file exists, or None."""
+        numbers = [int(path.stem) for path in self.states.glob("*.state") if path.stem.isdigit()]
+        whole = [number for number in numbers if self.network(number).exists()]
+        return self.state(max(whole)) if whole else None
+
+
+def archive(root: Path) -> Path | None:
+    """Move an existing experiment aside to `<name>_archived_<time>`; nothing is ever overwritten."""
+    if not root.exists():
+        return None
+    stamp = time.strftime("%Y%m%d_%H%M%S")
+    target = root.with_name(f"{root.name}_archived_{stamp}")
+    count = 1
+    while target.exists():
+        count += 1
+        target = root.with_name(f"{root.name}_archived_{stamp}_{count}")
+    shutil.move(root, target)
+    return target
+
+
+def random_states() -> dict[str, Any]:
+    """The state of every random generator of this process, as plain values and tensors."""
+    version, internal, gauss = random.getstate()
+    numpy_state = np.random.get_state(legacy=True)
+    assert isinstance(numpy_state, tuple)
+    states: dict[str, Any] = {
+        "python": [version, list(internal), gauss],
+        "numpy": [
+            numpy_state[0],
+            torch.from_numpy(numpy_state[1].astype(np.int64)),  # weights_only refuses NumPy arrays
+            *(float(value) if index else int(value) for index, value in enumerate(numpy_state[2:])),
+        ],
+        "torch": torch.get_rng_state(),
+    }
+    if torch.cuda.is_available():
+        states["cuda"] = torch.cuda.get_rng_state()
+    return states
+
+
+def restore_random_states(states: Mapping[str, Any]) -> None:
+    """Undo whatever happened to the random generators since `random_states`."""
+    version, internal, gauss = states["python"]
+    random.setstate((version, tuple(internal), gauss))
+    name, keys, position, has_gauss, cached = states["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), position, int(has_gauss), cached))
+    torch.set_rng_state(states["torch"])
+    if "cuda" in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states["cuda"])
+
+
+def save_state(path: Path, state: Mapping[str, Any]) -> None:
+    """Write a training state atomically."""
+    with atomic_path(path) as temporary:
+        torch.save(dict(state), temporary)
+
+
+def load_state(path: str | Path) -> dict[str, Any]:
+    """Read a training state written by `save_state`.
+
+    Raises:
+        InputError: missing, unreadable, or not one of ours.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"training state {path} does not exist.")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
+        raise InputError(f"training state {path} cannot be read ({type(error).__name__}).") from None
+    if not isinstance(state, dict) or not {"iter", "optimizer", "random"} <= state.keys():
+        raise InputError(
+            f"training state {path} was not written by srkd (it has no 'iter', 'optimizer' and 'random'); "
+            "start from its network instead: path.pretrain_network_g."
+        )
+    return state

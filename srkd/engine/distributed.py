@@ -1,0 +1,95 @@
+"""One process a GPU, started by `torchrun` (or Slurm); a single process needs none of it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import torch.distributed as dist
+
+from srkd.types import InputError
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among its peers."""
+
+    rank: int
+    size: int
+    device: torch.device
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes files and logs."""
+        return self.rank == 0
+
+
+def choose_device(wanted: str) -> torch.device:
+    """`auto` takes cuda, then mps, then cpu; a device that is not there is an `InputError`."""
+    available = [
+        *(["cuda"] if torch.cuda.is_available() else []),
+        *(["mps"] if torch.backends.mps.is_available() else []),
+        "cpu",
+    ]
+    if wanted == "auto":
+        return torch.device(available[0])
+    try:
+        device = torch.device(wanted)
+    except RuntimeError:
+        raise InputError(f"device {wanted!r} is unknown; this machine has {', '.join(available)}.") from None
+    if device.type not in available:
+        raise InputError(f"device {wanted!r} is not available; this machine has {', '.join(available)}.")
+    return device
+
+
+def join_world(launcher: Literal["none", "pytorch", "slurm"], wanted: str) -> World:
+    """Join the process group that `torchrun` announces in the environment; without one, be the only process."""
+    if launcher == "slurm":
+        for ours, theirs in (("RANK", "SLURM_PROCID"), ("WORLD_SIZE", "SLURM_NTASKS"), ("LOCAL_RANK", "SLURM_LOCALID")):
+            if theirs not in os.environ:
+                raise InputError(f"--launcher slurm: {theirs} is not set; start the command with srun.")
+            os.environ.setdefault(ours, os.environ[theirs])
+        os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
+        os.environ.setdefault("MASTER_PORT", "29500")
+    elif launcher == "pytorch" and "RANK" not in os.environ:
+        raise InputError(
+            "--launcher pytorch: no process group is announced; start with: "
+            "torchrun --nproc_per_node=N -m srkd train -opt FILE"
+        )
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    device = choose_device(wanted)
+    if size == 1:
+        return World(0, 1, device)
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    if device.type == "cuda":
+        device = torch.device("cuda", local)
+        torch.cuda.set_device(device)
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    return World(dist.get_rank(), size, device)
+
+
+def gather_objects(world: World, value: Any) -> list[Any]:
+    """Everybody's `value`, by rank."""
+    if world.size == 1:
+        return [value]
+    gathered: list[Any] = [None] * world.size
+    dist.all_gather_object(gathered, value)
+    return gathered
+
+
+def any_rank(world: World, flag: int) -> int:
+    """The largest `flag` of all ranks: nobody stops alone."""
+    if world.size == 1:
+        return flag
+    tensor = torch.tensor(flag, device=world.device)
+    dist.all_reduce(tensor, dist.ReduceOp.MAX)
+    return int(tensor)
+
+
+def leave_world() -> None:
+    """Leave the process group, if one was joined."""
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()

@@ -1,0 +1,77 @@
+"""Optimisers by the names option files use: each function's keyword-only parameters are its options."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from srkd.registry import OPTIMIZERS
+
+Rate = Annotated[float, Field(ge=0)]
+Beta = Annotated[float, Field(ge=0, lt=1)]
+Parameters = Iterable[nn.Parameter]
+
+
+@OPTIMIZERS.register
+def Adam(  # noqa: N802 (torch's and the option files' name)
+    params: Parameters,
+    *,
+    lr: Rate,
+    betas: tuple[Beta, Beta] = (0.9, 0.999),
+    eps: Rate = 1e-8,
+    weight_decay: Rate = 0.0,
+    amsgrad: bool = False,
+) -> torch.optim.Optimizer:
+    """Adam (Kingma, Ba, ICLR 2015)."""
+    return torch.optim.Adam(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad)
+
+
+@OPTIMIZERS.register
+def AdamW(  # noqa: N802
+    params: Parameters,
+    *,
+    lr: Rate,
+    betas: tuple[Beta, Beta] = (0.9, 0.999),
+    eps: Rate = 1e-8,
+    weight_decay: Rate = 1e-2,
+    amsgrad: bool = False,
+) -> torch.optim.Optimizer:
+    """Adam with decoupled weight decay (Loshchilov, Hutter, ICLR 2019)."""
+    return torch.optim.AdamW(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad)
+
+
+@OPTIMIZERS.register
+def SGD(  # noqa: N802
+    params: Parameters, *, lr: Rate, momentum: Rate = 0.0, weight_decay: Rate = 0.0, nesterov: bool = False
+) -> torch.optim.Optimizer:
+    """Stochastic gradient descent with momentum."""
+    return torch.optim.SGD(params, lr=lr, momentum=momentum, weight_decay=weight_decay, nesterov=nesterov)
+
+
+class Ema:
+    """Exponential moving average of a network's parameters and buffers.
+
+    Args:
+        network: what is averaged.
+        decay: asymptotic decay, in [0, 1).
+        warmup: start with the decay min(decay, (1 + n) / (10 + n)) at update n. A plain 0.999 still holds 37 % of the
+            starting weights after 1,000 updates, useless for a network that started as a slice; False is BasicSR's.
+    """
+
+    def __init__(self, network: nn.Module, *, decay: float, warmup: bool = True) -> None:
+        self.decay = decay
+        self.warmup = warmup
+        self.updates = 0
+        self.params: dict[str, Tensor] = {name: value.detach().clone() for name, value in network.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, network: nn.Module) -> None:
+        """Average in the network's current values."""
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates)) if self.warmup else self.decay
+        self.updates += 1
+        current = network.state_dict()
+        torch._foreach_lerp_([self.params[name] for name in current], list(current.values()), 1 - decay)

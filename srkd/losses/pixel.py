@@ -1,0 +1,61 @@
+"""Pixel losses, under BasicSR's names and options."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from srkd.registry import LOSSES
+
+
+class PixelLoss(nn.Module):
+    """A distance between two images [B, C, H, W]; `forward` is raw, `loss_weight` is what a method multiplies with."""
+
+    def __init__(self, *, loss_weight: float = 1.0, reduction: Literal["mean", "sum"] = "mean") -> None:
+        super().__init__()
+        self.loss_weight = loss_weight
+        self.reduction: Literal["mean", "sum"] = reduction
+
+    def forward(self, sr: Tensor, gt: Tensor) -> Tensor:
+        """Scalar distance, in fp32 whatever the precision of `sr`."""
+        raise NotImplementedError
+
+
+@LOSSES.register
+class L1Loss(PixelLoss):
+    """Mean (or sum of) absolute difference."""
+
+    def forward(self, sr: Tensor, gt: Tensor) -> Tensor:
+        """|sr - gt|."""
+        return F.l1_loss(sr, gt, reduction=self.reduction)
+
+
+@LOSSES.register
+class MSELoss(PixelLoss):
+    """Mean (or sum of) squared difference."""
+
+    def forward(self, sr: Tensor, gt: Tensor) -> Tensor:
+        """(sr - gt)²."""
+        return F.mse_loss(sr, gt, reduction=self.reduction)
+
+
+@LOSSES.register
+class CharbonnierLoss(PixelLoss):
+    """A differentiable L1: sqrt((sr - gt)² + eps).
+
+    Paper: Lai, Huang, Ahuja, Yang, "Deep Laplacian Pyramid Networks", CVPR 2017; `eps` is inside the root as in BasicSR.
+    """
+
+    def __init__(
+        self, *, loss_weight: float = 1.0, reduction: Literal["mean", "sum"] = "mean", eps: float = 1e-12
+    ) -> None:
+        super().__init__(loss_weight=loss_weight, reduction=reduction)
+        self.eps = eps
+
+    def forward(self, sr: Tensor, gt: Tensor) -> Tensor:
+        """sqrt((sr - gt)² + eps)."""
+        distance = torch.sqrt((sr - gt) ** 2 + self.eps)
+        return distance.mean() if self.reduction == "mean" else distance.sum()

@@ -1,0 +1,87 @@
+"""EDSR with channel-split width.
+
+Paper: Lim, Son, Kim, Nah, Lee, "Enhanced Deep Residual Networks for Single Image Super-Resolution", CVPRW 2017,
+https://arxiv.org/abs/1707.02921. Option and state-dict names are BasicSR's; at full width the output is equal to its.
+"""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor, nn
+
+from srkd.networks.blocks import ResidualBlock, SubPixelUpsampler
+from srkd.networks.slim import MeanShift, Network, SlimConv2d, channels_at
+from srkd.registry import NETWORKS
+
+
+@NETWORKS.register
+class EDSR(Network):
+    """EDSR: head convolution, `num_block` residual blocks with a long skip, sub-pixel upsampler, tail convolution.
+
+    Args:
+        num_in_ch: channels of the input image.
+        num_out_ch: channels of the output image.
+        num_feat: channels of the features at full width (64 in EDSR-baseline, 256 in EDSR).
+        num_block: residual blocks (16 in EDSR-baseline, 32 in EDSR).
+        upscale: 2, 3, 4 or another power of two.
+        res_scale: factor on each block's residual (1 in EDSR-baseline, 0.1 in EDSR).
+        img_range: the network computes on images in [0, img_range].
+        rgb_mean: mean colour in [0, 1] that is taken off the input and added to the output (neutral: zeros).
+    """
+
+    def __init__(
+        self,
+        *,
+        num_in_ch: int = 3,
+        num_out_ch: int = 3,
+        num_feat: int = 64,
+        num_block: int = 16,
+        upscale: int = 4,
+        res_scale: float = 1.0,
+        img_range: float = 255.0,
+        rgb_mean: tuple[float, ...] = (0.4488, 0.4371, 0.4040),
+    ) -> None:
+        super().__init__()
+        for name, value in (("num_feat", num_feat), ("num_in_ch", num_in_ch), ("num_out_ch", num_out_ch)):
+            if value < 1:
+                raise ValueError(f"`{name}` (={value}) must be at least 1.")
+        if num_block < 0:
+            raise ValueError(f"`num_block` (={num_block}) must not be negative.")
+        if not img_range > 0:
+            raise ValueError(f"`img_range` (={img_range}) must be positive.")
+        if len(rgb_mean) != 1 and {len(rgb_mean)} != {num_in_ch, num_out_ch}:
+            raise ValueError(
+                f"`rgb_mean` has {len(rgb_mean)} values; it needs one, or one a channel (`num_in_ch` = {num_in_ch}, "
+                f"`num_out_ch` = {num_out_ch})."
+            )
+        self.num_in_ch, self.num_out_ch = num_in_ch, num_out_ch
+        self.num_feat, self.num_block = num_feat, num_block
+        self.upscale, self.res_scale = upscale, res_scale
+        self.img_range, self.rgb_mean = img_range, tuple(rgb_mean)
+        self.scale = upscale
+
+        self.shift = MeanShift(self.rgb_mean, img_range)
+        self.conv_first = SlimConv2d(num_in_ch, num_feat, 3, padding=1)
+        self.body = nn.Sequential(*(ResidualBlock(num_feat, res_scale) for _ in range(num_block)))
+        self.conv_after_body = SlimConv2d(num_feat, num_feat, 3, padding=1)
+        self.upsample = SubPixelUpsampler(upscale, num_feat)
+        self.conv_last = SlimConv2d(num_feat, num_out_ch, 3, padding=1)
+
+        # Every 3×3 convolution adds one pixel of the resolution it works at: two in head and body's end, two a block.
+        radius, resolution = 2.0 + 2 * num_block, 1
+        for factor in self.upsample.factors:
+            radius += 1 / resolution
+            resolution *= factor
+        self.receptive_field = math.ceil(radius + 1 / resolution)
+
+    def forward(self, x: Tensor, width: float = 1.0) -> Tensor:
+        """Super-resolve [B, num_in_ch, h, w] in [0, 1] to [B, num_out_ch, s·h, s·w]; not clipped.
+
+        Raises:
+            ValueError: `width` is not valid for `num_feat`.
+        """
+        channels = channels_at(self.num_feat, width)
+        head = self.conv_first(self.shift.enter(x, self.conv_first.weight.dtype), channels)
+        features = head + self.conv_after_body(self.body(head), channels)
+        return self.shift.leave(self.conv_last(self.upsample(features)))

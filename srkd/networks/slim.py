@@ -1,0 +1,137 @@
+"""Channel-split width: one set of weights, every narrower network a prefix of it.
+
+Paper: Wang, Lin, Qu, Wu, Guo, Xie, Xie, "Towards Compact Single Image Super-Resolution via Contrastive
+Self-distillation", IJCAI 2021, https://arxiv.org/abs/2105.11683 (section 3.1, CSSR-Net).
+
+At width w a layer of C channels uses its first w·C: weight[:out, :in], bias[:out]. Sub-pixel upsamplers keep whole
+groups of s² channels, so a prefix slice is consistent with PixelShuffle's channel-major layout.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def channels_at(num_feat: int, width: float) -> int:
+    """Channels that `width` keeps of `num_feat`.
+
+    Raises:
+        ValueError: `num_feat · width` is not a whole number of at least 1 (within 1e-6), or `width` exceeds 1.
+    """
+    exact = num_feat * width
+    count = round(exact)
+    if abs(exact - count) <= 1e-6 and 1 <= count <= num_feat:
+        return count
+    lower = min(max(int(exact), 1), num_feat)
+    near = [f"{count}/{num_feat} = {count / num_feat:.6g}" for count in sorted({lower, min(lower + 1, num_feat)})]
+    raise ValueError(
+        f"`width` (={width:g}) is not valid for `num_feat` (={num_feat}): num_feat · width must be a whole number "
+        f"from 1 to {num_feat}. Nearest valid: {', '.join(near)}."
+    )
+
+
+class SlimConv2d(nn.Conv2d):
+    """A convolution that computes with a prefix of its channels.
+
+    The number of input channels is that of the input; the number of output channels is asked for (`out`, default all).
+    At full size it is exactly `nn.Conv2d`: same weights, same names, same result.
+    """
+
+    def forward(self, input: Tensor, out: int | None = None) -> Tensor:
+        """Convolve [B, in, h, w] with weight[:out, :in] into [B, out, h, w]."""
+        out = self.out_channels if out is None else out
+        weight, bias = self.weight, self.bias
+        if (out, input.shape[1]) != weight.shape[:2]:
+            weight = weight[:out, : input.shape[1]]
+            bias = None if bias is None else bias[:out]
+        return F.conv2d(input, weight, bias, self.stride, self.padding, self.dilation, self.groups)
+
+
+class Network(nn.Module):
+    """Base of every super-resolution network: `forward(x, width=1.0)`, [B, C, h, w] -> [B, C, s·h, s·w] in [0, 1].
+
+    Every constructor option is kept as an attribute of the same name, so that `config` rebuilds the network.
+
+    Attributes:
+        scale: upscaling factor s.
+        num_feat: channels at full width.
+        receptive_field: how many low-resolution pixels an output pixel sees in each direction (a radius, hence also the
+            margin of exact tiling); None where it is unbounded or depends on the position.
+        trained_widths: widths that training supervised, as recorded in the checkpoint; None where unknown.
+    """
+
+    scale: int
+    num_feat: int
+    receptive_field: int | None
+    trained_widths: tuple[float, ...] | None = None
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The constructor's options with their values: `type(self)(**self.config)` is an equal network."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    @property
+    def widths(self) -> tuple[float, ...]:
+        """Every valid width, widest first."""
+        return tuple(count / self.num_feat for count in range(self.num_feat, 0, -1))
+
+    def narrowed_config(self, width: float) -> dict[str, Any]:
+        """The constructor's options of the physically smaller network that equals this one at `width`."""
+        return {**self.config, "num_feat": channels_at(self.num_feat, width)}
+
+    def forward(self, x: Tensor, width: float = 1.0) -> Tensor:
+        """Super-resolve `x` with the first `width` of the channels."""
+        raise NotImplementedError
+
+
+class MeanShift(nn.Module):
+    """EDSR's input and output convention: (x - mean) · range going in, x / range + mean coming out.
+
+    The mean is never in a state dict, and stays fp32 whatever the network is cast to: in bf16 it would be off by a
+    quarter of a grey level.
+    """
+
+    mean: Tensor
+
+    def __init__(self, rgb_mean: tuple[float, ...], img_range: float) -> None:
+        super().__init__()
+        self.img_range = img_range
+        self.register_buffer("mean", torch.tensor(rgb_mean).view(1, -1, 1, 1), persistent=False)
+
+    def enter(self, x: Tensor, dtype: torch.dtype) -> Tensor:
+        """Shift and scale [B, C, h, w] in [0, 1], then cast to the weights' `dtype`."""
+        return ((x - self.mean) * self.img_range).to(dtype)
+
+    def leave(self, x: Tensor) -> Tensor:
+        """Undo `enter`; half-precision features become fp32 before the mean is added."""
+        return (x.float() if x.dtype.itemsize < 4 else x) / self.img_range + self.mean
+
+    def _apply(self, fn: Any, recurse: bool = True) -> MeanShift:
+        exact = self.mean
+        super()._apply(fn, recurse)
+        if self.mean.dtype != exact.dtype:
+            self.mean = exact.to(self.mean.device)
+        return self
+
+
+def narrow(network: Network, width: float) -> Network:
+    """Return a stand-alone ordinary network equal to `network` at `width`: smaller layers, copied weights.
+
+    Works for every network whose narrow weights are prefixes of the wide ones.
+    """
+    small = type(network)(**network.narrowed_config(width))
+    wide = network.state_dict()
+    reference = next(network.parameters())
+    small.to(device=reference.device, dtype=reference.dtype)
+    small.load_state_dict(
+        {
+            name: wide[name][tuple(slice(size) for size in tensor.shape)].clone()
+            for name, tensor in small.state_dict().items()
+        }
+    )
+    return small.train(network.training)

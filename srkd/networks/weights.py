@@ -1,0 +1,216 @@
+"""Network files: a checkpoint that knows its own network, readable by BasicSR and by `torch.load(weights_only=True)`.
+
+`.pth`: `{params, params_ema, network_g: {type, …}, scale, iter, method, widths, srkd: {version, git}}`.
+`.safetensors`: the tensors, and the rest as one JSON string `srkd` in the metadata.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from srkd.atomic import atomic_path
+from srkd.networks.slim import Network
+from srkd.provenance import provenance
+from srkd.registry import NETWORKS, check_options
+from srkd.types import InputError
+
+PARAM_KEYS = ("params_ema", "params")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The contents of a network file.
+
+    Attributes:
+        path: where it was read, for messages.
+        params: state dict.
+        key: which set it is, `params_ema` or `params` ("" where the file holds a bare state dict).
+        meta: everything else in the file (`network_g`, `scale`, `iter`, `method`, `widths`, `srkd`).
+    """
+
+    path: Path
+    params: Mapping[str, Tensor]
+    key: str = ""
+    meta: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+def read_weights(path: str | Path, key: str | None = None) -> Weights:
+    """Read a `.pth` or `.safetensors` file without running code from it.
+
+    Args:
+        path: the file.
+        key: `params` or `params_ema`; None takes `params_ema` if present.
+
+    Raises:
+        InputError: missing, unreadable, holding something else than tensors, or without `key`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"checkpoint {path} does not exist.")
+    if path.suffix == ".safetensors":
+        params, meta = _read_safetensors(path)
+        return Weights(path, params, meta.pop("key", ""), meta)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, AttributeError) as error:
+        known = isinstance(error, pickle.UnpicklingError | RuntimeError)
+        reason = str(error).strip().split("\n")[0][:160] if known else "not a file written by torch.save"
+        raise InputError(
+            f"checkpoint {path} cannot be read ({reason}). It must be a .safetensors file, or a .pth file that holds "
+            "only tensors and plain values."
+        ) from None
+    if not isinstance(content, dict) or not content:
+        raise InputError(f"checkpoint {path} holds a {type(content).__name__}, not a state dict.")
+    present = [name for name in PARAM_KEYS if isinstance(content.get(name), dict)]
+    if present:
+        if key is not None and key not in present:
+            raise InputError(f"checkpoint {path} has no {key!r}; it has {', '.join(present)}.")
+        chosen = key or present[0]
+        meta = {name: value for name, value in content.items() if name not in PARAM_KEYS}
+        return Weights(path, _plain(path, content[chosen]), chosen, meta)
+    if key == "params_ema":
+        raise InputError(f"checkpoint {path} has no 'params_ema'; it holds a bare state dict.")
+    return Weights(path, _plain(path, content))
+
+
+def _plain(path: Path, params: Mapping[str, Any]) -> dict[str, Tensor]:
+    wrong = [name for name, value in params.items() if not isinstance(value, Tensor)]
+    if wrong:
+        raise InputError(f"checkpoint {path} is not a state dict: {wrong[0]!r} is not a tensor.")
+    return {name.removeprefix("module."): value for name, value in params.items()}
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            params = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+            meta = json.loads((file.metadata() or {}).get("srkd", "{}"))
+    except (OSError, SafetensorError, json.JSONDecodeError) as error:
+        raise InputError(f"checkpoint {path} cannot be read: {error}") from None
+    return params, meta
+
+
+def load_params(network: torch.nn.Module, weights: Weights, *, strict: bool = True) -> list[str]:
+    """Copy `weights` into `network`.
+
+    With `strict=False` tensors of unequal size, or that only one side has, keep the network's values (the ×2 → ×4
+    start); their names are returned.
+
+    Raises:
+        InputError: names or sizes differ (strict), or nothing at all fits.
+    """
+    own = network.state_dict()
+    sizes = {name: tuple(tensor.shape) for name, tensor in own.items()}
+    given = {name: tuple(tensor.shape) for name, tensor in weights.params.items()}
+    differing = sorted(name for name in sizes.keys() | given.keys() if sizes.get(name) != given.get(name))
+    if differing and (strict or len(differing) == len(sizes.keys() | given.keys())):
+        shown = "; ".join(
+            f"{name}: file {given.get(name, 'absent')}, network {sizes.get(name, 'absent')}" for name in differing[:5]
+        )
+        more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
+        raise InputError(
+            f"checkpoint {weights.path} does not fit {type(network).__name__}: {len(differing)} of "
+            f"{len(sizes.keys() | given.keys())} tensors differ ({shown}{more})."
+        )
+    network.load_state_dict({**own, **{k: v for k, v in weights.params.items() if k not in differing}})
+    return differing
+
+
+def network_of(weights: Weights) -> Network:
+    """Build the network that a file describes, and load its parameters.
+
+    Raises:
+        InputError: the file says nothing of its network, names an unknown one, or does not fit it.
+    """
+    described = weights.meta.get("network_g")
+    if not isinstance(described, dict) or "type" not in described:
+        raise InputError(
+            f"checkpoint {weights.path} does not say which network it holds (no 'network_g'); "
+            "use an option file that names the network: network_g and path.pretrain_network_g."
+        )
+    options = dict(described)
+    network = build_network(str(options.pop("type")), options, where=f"checkpoint {weights.path}: network_g")
+    load_params(network, weights)
+    widths = weights.meta.get("widths")
+    network.trained_widths = tuple(float(width) for width in widths) if widths else None
+    return network
+
+
+def build_network(kind: str, options: Mapping[str, Any], *, where: str = "network_g") -> Network:
+    """Build the registered network `kind` from its options; every error is an `InputError` that begins with `where`."""
+    try:
+        component = NETWORKS.get(kind)
+        accepted, problems = check_options(component, options)
+        if problems:
+            raise InputError("; ".join(".".join(map(str, p.path)) + ": " + p.message for p in problems))
+        return component(**accepted)
+    except ValueError as error:
+        raise InputError(f"{where}: {error}") from None
+
+
+def load_network(path: str | Path, *, key: str | None = None) -> Network:
+    """Load a network from a file written by srkd, with no option file: ready for inference, on the CPU.
+
+    Args:
+        path: `.pth` or `.safetensors`.
+        key: `params` or `params_ema`; None takes `params_ema` if present.
+    """
+    return network_of(read_weights(path, key)).eval()
+
+
+def save_network(
+    path: str | Path,
+    network: Network,
+    *,
+    params_ema: Mapping[str, Tensor] | None = None,
+    iter: int | None = None,
+    method: str | None = None,
+    widths: tuple[float, ...] | None = None,
+) -> None:
+    """Write `network` to `path` (`.pth` or `.safetensors`) atomically, with all that is needed to load it again.
+
+    Args:
+        path: the file; a `.safetensors` file holds `params_ema` where given, else the network's parameters.
+        network: the network.
+        params_ema: averaged parameters beside the current ones.
+        iter: training iterations done.
+        method: name of the training objective.
+        widths: widths that training supervised.
+    """
+    widths = widths or network.trained_widths
+    meta: dict[str, Any] = {
+        "network_g": {"type": type(network).__name__, **_builtin(network.config)},
+        "scale": network.scale,
+        "iter": iter,
+        "method": method,
+        "widths": list(widths) if widths else None,
+        "srkd": provenance(),
+    }
+    params = _contiguous(network.state_dict())
+    with atomic_path(path) as temporary:
+        if temporary.suffix == ".safetensors":
+            meta["key"] = "params" if params_ema is None else "params_ema"
+            tensors = params if params_ema is None else _contiguous(params_ema)
+            save_file(tensors, temporary, metadata={"srkd": json.dumps(meta), "format": "pt"})
+        else:
+            averaged = {} if params_ema is None else {"params_ema": _contiguous(params_ema)}
+            torch.save({"params": params, **averaged, **meta}, temporary)
+
+
+def _contiguous(params: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    # clone: a tensor that is a view of a larger storage would otherwise be saved with all of it
+    return {name: tensor.detach().to("cpu").contiguous().clone() for name, tensor in params.items()}
+
+
+def _builtin(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in config.items()}

@@ -1,0 +1,51 @@
+"""Where a number comes from: versions, machine and commit, stored with every checkpoint and result."""
+
+from __future__ import annotations
+
+import functools
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+from srkd import __version__
+
+
+@functools.cache
+def provenance() -> dict[str, str]:
+    """`{version, git}` of this srkd; `git` is the commit of the checkout it runs from (`-dirty` if modified) or ''."""
+    package = Path(__file__).resolve().parent
+    command = ["git", "-C", str(package), "describe", "--always", "--dirty", "--abbrev=12", "--match", ""]
+    if not (package.parent / ".git").exists():  # an installed srkd inside somebody else's repository
+        return {"version": __version__, "git": ""}
+    try:
+        described = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        described = ""
+    return {"version": __version__, "git": described}
+
+
+def cpu_name() -> str:
+    """The processor's marketing name where the system tells it, else its architecture."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def environment(device: str) -> dict[str, str | int]:
+    """What a reader needs to judge a figure: versions, processor or GPU, threads."""
+    import torch
+
+    hardware = torch.cuda.get_device_name(device) if device.startswith("cuda") else cpu_name()
+    return {
+        **{f"srkd_{key}": value for key, value in provenance().items()},
+        "python": sys.version.split()[0],
+        "torch": torch.__version__,
+        "platform": platform.platform(),
+        "device": device,
+        "hardware": hardware,
+        "threads": torch.get_num_threads(),
+    }
