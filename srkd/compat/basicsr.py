@@ -1,6 +1,6 @@
 """The one door to BasicSR: nothing else in the package imports it.
 
-BasicSR 1.4.2 imports `torchvision.transforms.functional_tensor`, which torchvision removed in 0.17, for the one function
+BasicSR 1.4.2 imports `torchvision.transforms.functional_tensor`, which torchvision removed in 0.17, for one function,
 `rgb_to_grayscale`. That function lives on in `torchvision.transforms.functional`; a stub module under the old name
 is all that is missing.
 """
