@@ -22,6 +22,10 @@ class InputError(ValueError):
     """
 
 
+class WorkError(RuntimeError):
+    """The input was right but the work failed; the command line prints the message and exits with 1."""
+
+
 class Batch(NamedTuple):
     """One training batch: `lq` [B, C, h, w] and `gt` [B, C, s·h, s·w], both in [0, 1], RGB (or Y for Y networks)."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from typing import Annotated
 
 import torch
@@ -75,3 +76,13 @@ class Ema:
         self.updates += 1
         current = network.state_dict()
         torch._foreach_lerp_([self.params[name] for name in current], list(current.values()), 1 - decay)
+
+    @contextmanager
+    def applied_to(self, network: nn.Module) -> Generator[None]:
+        """The averaged values in place of the network's own, inside the `with` block."""
+        own = {name: value.clone() for name, value in network.state_dict().items()}
+        network.load_state_dict(self.params)
+        try:
+            yield
+        finally:
+            network.load_state_dict(own)

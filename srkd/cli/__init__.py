@@ -1,0 +1,75 @@
+"""The command line: one module a command, loaded only when it is used, so that `srkd --help` is instant."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import traceback
+from collections.abc import Sequence
+
+from srkd import __version__
+from srkd.types import InputError, WorkError, did_you_mean
+
+COMMANDS = {
+    "train": ("train", "train or distil a network from an option file"),
+    "benchmark": ("benchmark", "PSNR and SSIM of networks on test sets, at any width"),
+    "test": ("benchmark", "the same (BasicSR's word)"),
+    "score": ("score", "PSNR and SSIM of images somebody else produced"),
+    "upscale": ("upscale", "super-resolve images or folders, at any width"),
+    "export": ("export", "write a physically smaller network: .pth, .safetensors or .onnx, checked against the original"),
+    "list": ("listing", "networks, methods, datasets and metrics, and their options"),
+    "doctor": ("doctor", "versions, devices, and what is missing"),
+    "demo": ("demo", "train, distil, measure, upscale and export in a few minutes, without a download"),
+}
+
+
+def usage() -> str:
+    """The text of `srkd --help`."""
+    lines = "\n".join(f"  {name:<10} {text}" for name, (_, text) in COMMANDS.items())
+    return (
+        "usage: srkd COMMAND [options]      (srkd COMMAND --help for its options)\n\n"
+        "Compress image super-resolution networks by distillation; one network, switchable width.\n\n"
+        f"commands:\n{lines}\n\n"
+        "options:\n  --version   print the version\n  --traceback show where an error came from\n\n"
+        "exit status: 0 success, 1 the work failed, 2 the input was wrong, 130/143 interrupted (state saved)"
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    show_traceback = "--traceback" in arguments
+    arguments = [argument for argument in arguments if argument != "--traceback"]
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        sys.stdout.write(usage() + "\n")
+        return 0
+    if arguments[0] == "--version":
+        sys.stdout.write(f"srkd {__version__}\n")
+        return 0
+    name, *rest = arguments
+    try:
+        if name not in COMMANDS:
+            raise InputError(f"unknown command {name!r}.{did_you_mean(name, COMMANDS)} Known: {', '.join(COMMANDS)}.")
+        module = importlib.import_module(f"srkd.cli.{COMMANDS[name][0]}")
+        parser = argparse.ArgumentParser(
+            prog=f"srkd {name}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        module.add_arguments(parser)
+        return module.run(parser.parse_args(rest))
+    except InputError as error:
+        return _fail(str(error), 2, show_traceback)
+    except WorkError as error:
+        return _fail(str(error), 1, show_traceback)
+    except KeyboardInterrupt:
+        return _fail("interrupted.", 130, show_traceback)
+    except BrokenPipeError:  # `srkd list networks | head`
+        sys.stderr.close()
+        return 0
+
+
+def _fail(message: str, status: int, show_traceback: bool) -> int:
+    if show_traceback:
+        traceback.print_exc()
+    sys.stderr.write(f"srkd: {message}\n")
+    return status

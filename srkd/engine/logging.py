@@ -1,0 +1,194 @@
+"""What a run tells: a log file and console lines in BasicSR's form, a progress bar, metrics.jsonl, TensorBoard, wandb."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from srkd.atomic import atomic_write_text
+from srkd.types import InputError
+
+log = logging.getLogger("srkd")
+
+
+def console_logging(console: Console, *, verbose: bool = True) -> None:
+    """Send the package's log lines to the console."""
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    for handler in [handler for handler in log.handlers if isinstance(handler, RichHandler)]:
+        log.removeHandler(handler)
+    handler = RichHandler(
+        logging.INFO if verbose else logging.WARNING,
+        console=console,
+        show_time=False,
+        show_path=False,
+        show_level=False,
+        markup=False,
+        highlighter=None,
+        keywords=[],
+    )
+    handler.setFormatter(_LevelFormatter())
+    log.addHandler(handler)
+
+
+class _LevelFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        text = record.getMessage()
+        return text if record.levelno < logging.WARNING else f"{record.levelname}: {text}"
+
+
+class RunLog:
+    """Everything one training run writes about itself. Use as a context manager.
+
+    Args:
+        name: the experiment's name, shown in every line.
+        total_iter: iterations of the whole run.
+        console: where the progress bar goes; None is silent (ranks other than 0, tests).
+        log_file: text log; None for none.
+        metrics_file: JSON lines; those beyond `start_iter` are dropped first, so that a resumed run repeats nothing.
+        start_iter: iterations done before.
+        tb_folder: TensorBoard event files; None for none.
+        wandb: `{project, resume_id}`; a project of None for none.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        total_iter: int,
+        *,
+        console: Console | None = None,
+        log_file: Path | None = None,
+        metrics_file: Path | None = None,
+        start_iter: int = 0,
+        tb_folder: Path | None = None,
+        wandb_project: str | None = None,
+        wandb_resume_id: str | None = None,
+    ) -> None:
+        self.name, self.total_iter, self.start_iter = name, total_iter, start_iter
+        self.console = console
+        self._began = time.perf_counter()
+        self._file_handler = _file_handler(log_file) if log_file else None
+        self._metrics: TextIO | None = _open_metrics(metrics_file, start_iter) if metrics_file else None
+        self._tensorboard: Any = _tensorboard(tb_folder) if tb_folder else None
+        self._wandb: Any = _wandb(name, wandb_project, wandb_resume_id) if wandb_project else None
+        self._progress = _progress(console) if console is not None and console.is_terminal else None
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> RunLog:
+        if self._file_handler:
+            log.addHandler(self._file_handler)
+        if self._progress:
+            self._progress.start()
+            self._task = self._progress.add_task(
+                self.name[:24], total=self.total_iter, completed=self.start_iter, rate=0.0, waiting=0.0
+            )
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._progress:
+            self._progress.stop()
+        if self._file_handler:
+            log.removeHandler(self._file_handler)
+            self._file_handler.close()
+        for sink in (self._metrics, self._tensorboard):
+            if sink is not None:
+                sink.close()
+        if self._wandb is not None:
+            self._wandb.finish()
+
+    def train(
+        self, iteration: int, losses: Mapping[str, float], *, epoch: int, lr: float, seconds: float, data_seconds: float
+    ) -> None:
+        """One print interval: losses, learning rate, and seconds per iteration (of which waiting for data)."""
+        eta = _hms((self.total_iter - iteration) * (time.perf_counter() - self._began) / (iteration - self.start_iter))
+        terms = " ".join(f"{name}: {value:.4e}" for name, value in losses.items())
+        log.info(
+            f"[{self.name[:5]}..][epoch:{epoch:3d}, iter:{iteration:8,d}, lr:({lr:.3e},)] "
+            f"[eta: {eta}, time (data): {seconds:.3f} ({data_seconds:.3f})] {terms}"
+        )
+        self.scalars("train", iteration, {"lr": lr, "seconds": seconds, "data_seconds": data_seconds, **losses})
+        if self._progress and self._task is not None:
+            self._progress.update(self._task, rate=1 / seconds, waiting=100 * data_seconds / seconds)
+
+    def advance(self, iteration: int) -> None:
+        """Move the progress bar."""
+        if self._progress and self._task is not None:
+            self._progress.update(self._task, completed=iteration)
+
+    def scalars(self, kind: str, iteration: int, values: Mapping[str, Any]) -> None:
+        """Store named values under `kind` (train, val, gradients) for one iteration."""
+        if self._metrics:
+            plain = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
+            self._metrics.write(json.dumps({"kind": kind, "iter": iteration, **plain}) + "\n")
+            self._metrics.flush()
+        numbers = {name: value for name, value in values.items() if isinstance(value, int | float)}
+        labels = "/".join(str(value) for value in values.values() if isinstance(value, str))
+        prefix = f"{kind}/{labels}/" if labels else f"{kind}/"
+        if self._tensorboard is not None:
+            for name, value in numbers.items():
+                self._tensorboard.add_scalar(prefix + name, value, iteration)
+        if self._wandb is not None:
+            self._wandb.log({prefix + name: value for name, value in numbers.items()}, step=iteration)
+
+
+def _hms(seconds: float) -> str:
+    days, rest = divmod(int(seconds), 86400)
+    return (f"{days} day{'s' * (days > 1)}, " if days else "") + time.strftime("%H:%M:%S", time.gmtime(rest))
+
+
+def _file_handler(path: Path) -> logging.Handler:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s: %(message)s"))
+    return handler
+
+
+def _open_metrics(path: Path, start_iter: int) -> TextIO:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _iteration(line) <= start_iter]
+        atomic_write_text(path, "".join(line + "\n" for line in kept))
+    return path.open("a", encoding="utf-8")
+
+
+def _iteration(line: str) -> float:
+    try:
+        return float(json.loads(line)["iter"])
+    except (json.JSONDecodeError, KeyError, TypeError):
+        return math.inf  # a line cut short by a crash
+
+
+def _tensorboard(folder: Path) -> Any:
+    from tensorboardX import SummaryWriter  # not torch's: that needs `tensorboard`, whose module basicsr's dependency is
+
+    return SummaryWriter(str(folder))
+
+
+def _wandb(name: str, project: str, resume_id: str | None) -> Any:
+    try:
+        wandb = importlib.import_module("wandb")
+    except ImportError:
+        raise InputError(f"logger.wandb.project is {project!r}, but wandb is not installed: pip install wandb.") from None
+    return wandb.init(project=project, name=name, id=resume_id, resume="allow" if resume_id else None)
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]:.1f} it/s · data {task.fields[waiting]:.0f} %"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )

@@ -1,0 +1,56 @@
+"""What the loop needs of the machine: a clock that knows what it waited for, and signals."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+
+class Clock:
+    """Seconds per iteration, and how many of them waited for data; validation is not counted."""
+
+    def __init__(self) -> None:
+        self.start, self.waited, self.laps = time.perf_counter(), 0.0, 0
+
+    def lap(self) -> None:
+        """Count one iteration."""
+        self.laps += 1
+
+    @contextmanager
+    def waiting(self) -> Generator[None]:
+        """Whatever happens inside is waiting for data."""
+        began = time.perf_counter()
+        yield
+        self.waited += time.perf_counter() - began
+
+    @contextmanager
+    def paused(self) -> Generator[None]:
+        """Whatever happens inside is not training."""
+        began = time.perf_counter()
+        yield
+        self.start += time.perf_counter() - began
+
+    def read(self) -> tuple[float, float]:
+        """Mean seconds per iteration since the last reading, and of these the seconds that waited; starts anew."""
+        laps = max(self.laps, 1)
+        result = ((time.perf_counter() - self.start) / laps, self.waited / laps)
+        self.start, self.waited, self.laps = time.perf_counter(), 0.0, 0
+        return result
+
+
+@contextmanager
+def on_signals(handle: Callable[[int], None]) -> Generator[None]:
+    """Route Ctrl-C and SIGTERM to `handle` (only the main thread may)."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    try:
+        before = {number: signal.signal(number, lambda received, _: handle(received)) for number in numbers}
+    except ValueError:  # not the main thread: signals are somebody else's
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
