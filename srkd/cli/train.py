@@ -1,0 +1,63 @@
+"""Train or distil a network from an option file.
+
+  srkd train -opt options/train/CSD/csd_edsr_x4.yml
+  srkd train -opt FILE train.total_iter=1000 network_g.num_feat=32     (override any option)
+  srkd train -opt FILE --auto_resume                                    (go on where it stopped)
+  srkd train -opt FILE --check                                          (build everything, a few steps, stop)
+  torchrun --nproc_per_node=4 -m srkd train -opt FILE                   (four GPUs)
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from srkd.options import TrainOptions
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """BasicSR's arguments, and overrides without a flag."""
+    parser.add_argument("-opt", required=True, metavar="FILE", help="option file (YAML)")
+    parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="override an option")
+    parser.add_argument("--force_yml", nargs="+", default=[], metavar="a:b=c", help="the same, in BasicSR's form")
+    parser.add_argument("--auto_resume", action="store_true", help="go on from the newest training state")
+    parser.add_argument("--debug", action="store_true", help="validate and save every 8 iterations, print every one")
+    parser.add_argument("--check", action="store_true", help="build everything, run a few steps, write nothing")
+    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none", help="who starts processes")
+    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help="accepted and ignored")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train; 0 when finished, 130 or 143 when interrupted with the state saved."""
+    from rich.console import Console
+
+    from srkd.engine.build import Start, build_trainer
+    from srkd.engine.check import check
+    from srkd.engine.distributed import leave_world
+    from srkd.engine.logging import console_logging
+    from srkd.options import load_train_options
+
+    console = Console()
+    console_logging(console)
+    opt = load_train_options(args.opt, [*args.overrides, *args.force_yml])
+    if args.debug:
+        opt = debugging(opt)
+    start = Start(launcher=args.launcher, auto_resume=args.auto_resume, dry=args.check, console=console)
+    try:
+        trainer = build_trainer(opt, start)
+        if args.check:
+            check(trainer, console)
+            return 0
+        return trainer.run()
+    finally:
+        leave_world()
+
+
+def debugging(opt: TrainOptions) -> TrainOptions:
+    """BasicSR's debug settings: everything happens within the first eight iterations, in a folder of its own."""
+    logger = opt.logger.model_copy(
+        update={"print_freq": 1, "save_checkpoint_freq": 8, "use_tb_logger": False, "wandb": None}
+    )
+    val = opt.val.model_copy(update={"val_freq": 8}) if opt.val else None
+    return opt.model_copy(update={"name": f"debug_{opt.name}", "logger": logger, "val": val})

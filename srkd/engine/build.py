@@ -1,0 +1,287 @@
+"""From an option file's contents to a trainer: the only place where options meet components."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import torch
+from rich.console import Console
+from torch import nn
+
+from srkd.atomic import atomic_write_text
+from srkd.data.batches import TrainBatches
+from srkd.data.paired_image import PairedImageDataset
+from srkd.engine.checkpoint import Folder, archive, load_state
+from srkd.engine.distributed import World, gather_objects, join_world
+from srkd.engine.logging import RunLog
+from srkd.engine.optim import Ema
+from srkd.engine.schedule import constant, with_warmup
+from srkd.engine.trainer import Settings, Trainer
+from srkd.engine.validation import Metric, Validator
+from srkd.methods.base import Method
+from srkd.networks.slim import Network, channels_at
+from srkd.networks.weights import build_network, load_params, read_weights
+from srkd.options import Component, TrainOptions, dump_options
+from srkd.registry import DATASETS, LOSSES, METHODS, METRICS, OPTIMIZERS, SCHEDULERS
+from srkd.types import InputError
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Start:
+    """How a run begins, beside its option file.
+
+    Args:
+        launcher: who started the processes.
+        auto_resume: go on from the newest training state of the experiment, if there is one.
+        dry: build everything but write nothing (`--check`).
+        console: for the progress bar; None for none.
+    """
+
+    launcher: Literal["none", "pytorch", "slurm"] = "none"
+    auto_resume: bool = False
+    dry: bool = False
+    console: Console | None = None
+
+
+def build_trainer(opt: TrainOptions, start: Start = Start()) -> Trainer:
+    """Build everything that a training run needs; nothing is written until all input has been checked.
+
+    Raises:
+        InputError: any of the input is wrong: it begins with the dotted option path.
+    """
+    world = join_world(start.launcher, "cpu" if opt.num_gpu == 0 else opt.device)
+    _tell_devices(opt, world)
+    folder = Folder(Path(opt.path.experiments_root or "experiments") / opt.name)
+    state = _state_to_resume(opt, folder, start)
+
+    torch.manual_seed(opt.manual_seed)
+    torch.backends.cudnn.benchmark = True  # patches have one size; validation images are few
+    student = build_student(opt)
+    teacher = build_teacher(opt)
+    pixel = construct("train.pixel_opt", LOSSES.get(opt.train.pixel_opt.type), opt.train.pixel_opt)
+    method: Method = construct("method", METHODS.get(opt.method.type), opt.method, student, teacher, pixel)
+    if method.uses_teacher and teacher is None:
+        raise InputError(f"method {opt.method.type} needs a teacher: give network_g_teacher.")
+    if teacher is not None and not method.uses_teacher:
+        raise InputError(f"method {opt.method.type} uses no teacher: remove network_g_teacher.")
+    method.to(world.device, memory_format=torch.channels_last)
+    batches = build_batches(opt, world)
+    validation = {
+        name: build_dataset(f"datasets.{name}", block.component, opt.scale)
+        for name, block in (opt.datasets.val.items() if opt.val else ())
+    }
+
+    optim = opt.train.optim_g
+    optimizer = OPTIMIZERS.get(optim.type)([p for p in method.parameters() if p.requires_grad], **optim.args)
+    scheduler = opt.train.scheduler
+    rate = construct("train.scheduler", SCHEDULERS.get(scheduler.type), scheduler) if scheduler else constant
+    if opt.train.compile:
+        method.compile()
+
+    iteration = state["iter"] if state else 0
+    if not start.dry:
+        _prepare_folder(opt, folder, world, resuming=state is not None)
+    run_log = _run_log(opt, folder, world, start, iteration)
+    validator = Validator(
+        validation,
+        metrics={
+            name: Metric(functools.partial(METRICS.get(m.type), **m.args), m.better)
+            for name, m in (opt.val.metrics.items() if opt.val else ())
+        },
+        widths=_validation_widths(opt, student, method),
+        run_log=run_log,
+        folder=folder.visualization if opt.val and opt.val.save_img else None,
+        suffix=opt.val.suffix if opt.val else None,
+    )
+    trainer = Trainer(
+        method,
+        batches,
+        optimizer=optimizer,
+        rate=with_warmup(rate, opt.train.warmup_iter),
+        settings=_settings(opt, world),
+        world=world,
+        folder=folder,
+        run_log=run_log,
+        ema=Ema(student, decay=opt.train.ema_decay, warmup=opt.train.ema_warmup) if opt.train.ema_decay else None,
+        validate=validator if validation else None,
+    )
+    torch.manual_seed(opt.manual_seed + world.rank)
+    if state:
+        weights = read_weights(folder.network(iteration), "params")
+        load_params(student, weights)
+        averaged = read_weights(folder.network(iteration), "params_ema").params if trainer.ema else None
+        trainer.restore(state, averaged)
+        log.info("Resumed at iteration %s from %s.", f"{iteration:,}", folder.state(iteration))
+    return trainer
+
+
+def construct(where: str, build: Callable[..., T], component: Component, *wired: Any) -> T:
+    """Call `build(*wired, **options)`; a ValueError of the constructor becomes an `InputError` that says where."""
+    try:
+        return build(*wired, **component.args)
+    except ValueError as error:
+        raise InputError(f"{where} ({component.type}): {error}") from None
+
+
+def build_student(opt: TrainOptions) -> Network:
+    """`network_g`, with `path.pretrain_network_g` loaded."""
+    network = build_network(opt.network_g.type, opt.network_g.args)
+    if network.scale != opt.scale:
+        raise InputError(f"network_g: its scale is {network.scale}, but `scale` is {opt.scale}.")
+    load_pretrained(network, opt.path.pretrain_network_g, key=opt.path.param_key_g, strict=opt.path.strict_load_g)
+    return network
+
+
+def load_pretrained(network: Network, path: str | None, *, key: str | None = None, strict: bool = True) -> None:
+    """Load `path` (None: nothing) into `network`; with `strict=False` what does not fit is skipped and named."""
+    if path is None:
+        return
+    weights = read_weights(path, key)
+    skipped = load_params(network, weights, strict=strict)
+    log.info("Loaded %s%s into %s.", path, f" ({weights.key})" if weights.key else "", type(network).__name__)
+    if skipped:
+        log.warning("Skipped %d tensors of unequal size: %s.", len(skipped), ", ".join(skipped))
+
+
+def build_teacher(opt: TrainOptions) -> Network | None:
+    """`network_g_teacher` with its weights, which are required: an untrained teacher is a mistake."""
+    if opt.network_g_teacher is None:
+        return None
+    path = opt.path.pretrain_network_g_teacher
+    if path is None:
+        raise InputError("network_g_teacher is given without its weights: set path.pretrain_network_g_teacher.")
+    teacher = build_network(opt.network_g_teacher.type, opt.network_g_teacher.args, where="network_g_teacher")
+    if teacher.scale != opt.scale:
+        raise InputError(f"network_g_teacher: its scale is {teacher.scale}, but `scale` is {opt.scale}.")
+    load_pretrained(teacher, path, key=opt.path.param_key_g_teacher)
+    return teacher
+
+
+def build_dataset(where: str, component: Component, scale: int) -> PairedImageDataset:
+    """The data set of one block; it is told the scale."""
+    dataset = DATASETS.get(component.type)
+    return construct(where, functools.partial(dataset, scale=scale), _without_scale(component))
+
+
+def _without_scale(component: Component) -> Component:
+    return Component(component.type, {name: value for name, value in component.args.items() if name != "scale"})
+
+
+def build_batches(opt: TrainOptions, world: World) -> TrainBatches:
+    """The training batches of this process."""
+    block = opt.datasets.train
+    dataset = build_dataset("datasets.train", block.component, opt.scale)
+    if dataset.gt_size is None:
+        raise InputError("datasets.train: gt_size is required: the size of the high-resolution patch, for example 192.")
+    return TrainBatches(
+        dataset,
+        seed=opt.manual_seed,
+        batch_size=block.batch_size_per_gpu,
+        rank=world.rank,
+        world_size=world.size,
+    )
+
+
+def _validation_widths(opt: TrainOptions, student: Network, method: Method) -> tuple[float, ...]:
+    widths = tuple(opt.val.widths) if opt.val and opt.val.widths else method.widths
+    for width in widths:
+        try:
+            channels_at(student.num_feat, width)
+        except ValueError as error:
+            raise InputError(f"val.widths: {error}") from None
+    return widths
+
+
+def _settings(opt: TrainOptions, world: World) -> Settings:
+    if opt.train.precision == "fp16" and world.device.type == "cpu":
+        raise InputError("train.precision: fp16 needs a GPU; on the CPU fp32 and bf16 are allowed.")
+    workers = opt.datasets.train.num_worker_per_gpu
+    if world.device.type == "cpu":  # they would take the cores that train
+        workers = 0
+    return Settings(
+        total_iter=opt.train.total_iter,
+        precision=opt.train.precision,
+        accumulate=opt.train.accumulate,
+        grad_clip=opt.train.grad_clip,
+        print_freq=opt.logger.print_freq,
+        save_freq=opt.logger.save_checkpoint_freq,
+        val_freq=opt.val.val_freq if opt.val else None,
+        num_workers=min(workers, os.cpu_count() or 1),
+    )
+
+
+def _tell_devices(opt: TrainOptions, world: World) -> None:
+    for notice in opt.notices:
+        log.info(notice)
+    if world.device.type == "cpu" and opt.num_gpu not in (0, "auto"):
+        log.warning("num_gpu is %s, but this machine has no GPU that torch can use: training on the CPU.", opt.num_gpu)
+    elif opt.num_gpu not in (0, 1, "auto") and world.size != opt.num_gpu:
+        log.warning(
+            "num_gpu is %s, but this run has %d process(es); for several GPUs: "
+            "torchrun --nproc_per_node=%s -m srkd train -opt FILE",
+            opt.num_gpu,
+            world.size,
+            opt.num_gpu,
+        )
+
+
+def _state_to_resume(opt: TrainOptions, folder: Folder, start: Start) -> dict[str, Any] | None:
+    path = folder.latest_state() if start.auto_resume else None
+    if path is None and opt.path.resume_state:
+        path = Path(opt.path.resume_state)
+        if path.resolve().parent != folder.states.resolve():
+            raise InputError(
+                f"path.resume_state: {path} is not a state of this experiment ({folder.states}); to start another one "
+                "from its network use path.pretrain_network_g."
+            )
+    if path is None:
+        if start.auto_resume:
+            log.info("Nothing to resume in %s: starting at iteration 0.", folder.root)
+        return None
+    return load_state(path)
+
+
+def _prepare_folder(opt: TrainOptions, folder: Folder, world: World, *, resuming: bool) -> None:
+    if world.is_main:
+        if not resuming:
+            moved = archive(folder.root)
+            if moved:
+                log.info("The experiment existed: moved to %s.", moved)
+        folder.root.mkdir(parents=True, exist_ok=True)
+        header = f"# {time.strftime('%Y-%m-%d %H:%M:%S')}\n# {shlex.join(sys.argv)}\n"
+        atomic_write_text(folder.root / "options.yml", header + dump_options(opt))
+    gather_objects(world, None)  # nobody goes on before the folder is there
+
+
+def _run_log(opt: TrainOptions, folder: Folder, world: World, start: Start, iteration: int) -> RunLog:
+    writes = world.is_main and not start.dry
+    wandb = opt.logger.wandb
+    return RunLog(
+        opt.name,
+        opt.train.total_iter,
+        console=start.console if world.is_main else None,
+        log_file=folder.root / "train.log" if writes else None,
+        metrics_file=folder.metrics if writes else None,
+        start_iter=iteration,
+        tb_folder=Path("tb_logger") / opt.name if writes and opt.logger.use_tb_logger else None,
+        wandb_project=wandb.project if writes and wandb else None,
+        wandb_resume_id=wandb.resume_id if wandb else None,
+    )
+
+
+def describe(network: nn.Module) -> str:
+    """Name and parameter count of a network, for the log."""
+    return f"{type(network).__name__}, {sum(p.numel() for p in network.parameters()):,} parameters"

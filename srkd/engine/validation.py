@@ -1,0 +1,100 @@
+"""Validation during training: every set at every width, pictures if asked, and which iteration was best."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from torch import nn
+
+from srkd.data.paired_image import PairedImageDataset
+from srkd.engine.logging import RunLog
+from srkd.engine.trainer import Best
+from srkd.imaging.files import write_image
+from srkd.inference.forward import super_resolve
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric with its options bound: (sr, gt), both uint8 [H, W, 3] -> value."""
+
+    measure: Callable[[np.ndarray, np.ndarray], float]
+    better: Literal["higher", "lower"] = "higher"
+
+
+@dataclass(frozen=True)
+class Validator:
+    """Measures a network on whole images.
+
+    The best iteration is the one with the best mean over the widths of the first metric on the first set.
+
+    Args:
+        datasets: by name; `pair(i)` gives whole images.
+        metrics: by name.
+        widths: the widths to measure.
+        run_log: where the values go.
+        folder: where pictures go, `<folder>/<image>/<image>_<iter>[_w<width>].png`; None saves none.
+        suffix: replaces the iteration in the pictures' names.
+    """
+
+    datasets: Mapping[str, PairedImageDataset]
+    metrics: Mapping[str, Metric]
+    widths: Sequence[float]
+    run_log: RunLog
+    folder: Path | None = None
+    suffix: str | None = None
+    _first: list[float] = field(default_factory=list[float], init=False)
+
+    def __call__(self, network: nn.Module, iteration: int, best: Best) -> bool:
+        """Validate; updates `best` and says whether this iteration is it."""
+        self._first.clear()
+        for name, dataset in self.datasets.items():
+            lines = [f"Validation {name}"]
+            for width in self.widths:
+                means = self._measure(network, dataset, width, iteration)
+                self.run_log.scalars("val", iteration, {"set": name, "width": width, **means})
+                for metric, value in means.items():
+                    record = self._record(best, f"{name}/{metric}@{width:g}", value, metric, iteration)
+                    label = metric if len(self.widths) == 1 else f"{metric} @ width {width:g}"
+                    lines.append(f"\t # {label}: {value:.4f}\tBest: {record[0]:.4f} @ {record[1]:.0f} iter")
+                if name == next(iter(self.datasets)) and means:
+                    self._first.append(next(iter(means.values())))
+            log.info("\n".join(lines))
+        if not self._first:
+            return False
+        score = sum(self._first) / len(self._first)
+        direction = next(iter(self.metrics.values())).better
+        if best.value is not None and not _better(score, best.value, direction):
+            return False
+        best.value, best.iter = score, iteration
+        return True
+
+    def _measure(
+        self, network: nn.Module, dataset: PairedImageDataset, width: float, iteration: int
+    ) -> dict[str, float]:
+        values: dict[str, list[float]] = {name: [] for name in self.metrics}
+        for index in range(len(dataset)):
+            lq, gt = dataset.pair(index)
+            sr = super_resolve(network, lq, width=width)
+            for name, metric in self.metrics.items():
+                values[name].append(metric.measure(sr, gt))
+            if self.folder:
+                image = Path(dataset.names[index]).stem
+                at = f"_w{width:g}" if len(self.widths) > 1 else ""
+                write_image(self.folder / image / f"{image}_{self.suffix or iteration}{at}.png", sr)
+        return {name: float(np.mean(found)) for name, found in values.items()}
+
+    def _record(self, best: Best, key: str, value: float, metric: str, iteration: int) -> list[float]:
+        if key not in best.records or _better(value, best.records[key][0], self.metrics[metric].better):
+            best.records[key] = [value, iteration]
+        return best.records[key]
+
+
+def _better(value: float, than: float, direction: Literal["higher", "lower"]) -> bool:
+    return value > than if direction == "higher" else value < than
