@@ -93,12 +93,17 @@ def option_names(component: Callable[..., Any]) -> dict[str, inspect.Parameter]:
 
 
 def check_options(
-    component: Callable[..., Any], given: Mapping[str, Any], *, wired: Collection[str] = ()
+    component: Callable[..., Any],
+    given: Mapping[str, Any],
+    *,
+    wired: Collection[str] = (),
+    beside: Collection[str] = (),
 ) -> tuple[dict[str, Any], list[Problem]]:
     """Validate and coerce `given` against the signature of `component`; returns the options and all problems found.
 
     Options that are absent keep the signature's default and are not in the returned mapping; those named in `wired`
-    are supplied by Python later, so they may be absent without a default.
+    are supplied by Python later, so they may be absent without a default. `beside` are keys that stand next to the
+    options in a file; they are suggested too when a key is unknown.
     """
     parameters = option_names(component)
     hints = {
@@ -113,7 +118,7 @@ def check_options(
     try:
         return adapter.validate_python(dict(given)), []
     except pydantic.ValidationError as error:
-        return {}, problems_of(error, given, list(parameters))
+        return {}, problems_of(error, given, [*parameters, *beside])
 
 
 def _hints(component: Callable[..., Any], parameters: Mapping[str, inspect.Parameter]) -> dict[str, Any]:

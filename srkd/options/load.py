@@ -1,0 +1,97 @@
+"""From a file and overrides to checked options."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from srkd.options.components import option_names_of
+from srkd.options.dialect import translate
+from srkd.options.overrides import override
+from srkd.options.reader import read_file
+from srkd.options.schema import Options, TestOptions, TrainOptions
+from srkd.options.tree import Node, Problems
+from srkd.registry import NETWORKS
+
+OptionsT = TypeVar("OptionsT", bound=Options)
+
+
+def load_train_options(path: str | Path, overrides: Iterable[str] = ()) -> TrainOptions:
+    """Read a training file.
+
+    Args:
+        path: the YAML file.
+        overrides: assignments such as `train.optim_g.lr=1e-4`, put over the file in order.
+
+    Raises:
+        InputError: one line for everything that is wrong, with file, line, dotted path and what is allowed.
+    """
+    options = _load(TrainOptions, path, overrides)
+    if options.val is None or not options.datasets.val:
+        absent = "`val`" if options.val is None else "`datasets.val`"
+        options.notices.append(f"{path}: there is no {absent}, so nothing is validated during training.")
+    return options
+
+
+def load_test_options(path: str | Path, overrides: Iterable[str] = ()) -> TestOptions:
+    """Read a test file; as `load_train_options`."""
+    return _load(TestOptions, path, overrides)
+
+
+def _load(kind: type[OptionsT], path: str | Path, overrides: Iterable[str]) -> OptionsT:
+    problems = Problems()
+    root = read_file(Path(path), problems)
+    override(root, overrides, problems)
+    _import_plugins(root, problems)
+    notices = translate(root, problems)
+    _wire_scale(root, problems)
+    try:
+        options = kind.model_validate(root.plain())
+    except ValidationError as error:
+        for item in error.errors(include_url=False):
+            problems.add(root.locate(item["loc"]), item["msg"])
+        problems.raise_if_any()
+        raise
+    problems.raise_if_any()
+    options.notices.extend(notices)
+    return options
+
+
+def _import_plugins(root: Node, problems: Problems) -> None:
+    plugins = root.child("plugins")
+    names: list[Node] = plugins.value if plugins and isinstance(plugins.value, list) else []
+    if names and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))  # plugins lie beside the user's option files, not in site-packages
+    for node in names:
+        if isinstance(node.value, str):
+            try:
+                importlib.import_module(node.value)
+            except Exception as error:  # whatever the user's module does wrong is the user's to read
+                problems.add(node, f"cannot import {node.value!r}: {type(error).__name__}: {error}.")
+
+
+def _wire_scale(root: Node, problems: Problems) -> None:
+    """See that networks and datasets have the scale of the file; networks without an `upscale` are given it."""
+    scale = root.child("scale")
+    if scale is None:
+        return
+    for key in ("network_g", "network_g_teacher"):
+        kind, upscale = root.child(key, "type"), root.child(key, "upscale")
+        if upscale is not None:
+            _same_scale(upscale, scale, problems)
+        elif kind is not None and "upscale" in option_names_of(NETWORKS, kind.value):
+            root.value[key].value["upscale"] = Node(scale.value, scale.where, scale.path)
+    for block in root.children("datasets").values():
+        own = block.children().pop("scale", None)
+        if own is not None:
+            _same_scale(own, scale, problems)
+
+
+def _same_scale(node: Node, scale: Node, problems: Problems) -> None:
+    if node.value != scale.value:
+        problems.add(node, f"is {node.value!r}, but scale is {scale.value!r} ({scale.where}).")
