@@ -117,7 +117,8 @@ def to_rgb8(image: NDArray[Any]) -> NDArray[np.uint8]:
 def write_image(path: str | Path, image: NDArray[Any]) -> None:
     """Write an image atomically, in the format its suffix names; missing parent folders are created.
 
-    PNG, TIFF, BMP, PPM and WebP are lossless, JPEG has quality 95.
+    PNG, TIFF, BMP, PPM and WebP are lossless (but for the invisible colour of fully transparent WebP pixels); JPEG has
+    quality 95.
 
     Args:
         path: ends in one of `IMAGE_SUFFIXES`.
