@@ -1,0 +1,93 @@
+"""The package as a whole: what importing it costs, how large it is, and what is in the wheel."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+import srkd
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = sorted((ROOT / "srkd").rglob("*.py"))
+HEAVY = {"basicsr", "cv2", "kornia", "numpy", "pydantic", "scipy", "skimage", "torch", "torchvision"}
+MOST_LINES_OF_A_FILE = 350
+MOST_LINES = 5_000
+
+
+def module_name(source: Path) -> str:
+    parts = source.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def python(*arguments: str) -> str:
+    """Run a fresh interpreter in the repository; returns what it prints, fails with what it complains about."""
+    done = subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def loaded_by(*modules: str) -> set[str]:
+    """The top-level packages in memory once a fresh interpreter has imported `modules`."""
+    code = f"import sys, {', '.join(modules)}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    return set(python("-c", code).split())
+
+
+@pytest.mark.parametrize("module", ["srkd", "srkd.cli"])
+def test_import_is_light(module: str) -> None:
+    assert not loaded_by(module) & HEAVY
+
+
+def test_no_module_imports_basicsr_on_its_own() -> None:
+    loaded = loaded_by(*(module_name(source) for source in SOURCES))
+    assert "torch" in loaded
+    assert "basicsr" not in loaded
+
+
+@pytest.mark.parametrize("name", srkd.__all__)
+def test_public_name_exists(name: str) -> None:
+    assert getattr(srkd, name) is not None
+
+
+def test_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="'srkd' has no attribute 'Upscalar'"):
+        srkd.Upscalar  # noqa: B018
+
+
+def test_version_is_one() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert srkd.__version__ == project["version"] == citation["version"]
+    assert project["license"] == citation["license"]
+
+
+def test_help_names_the_commands() -> None:
+    from srkd.cli import COMMANDS
+
+    text = python("-m", "srkd", "--help")
+    assert [name for name in COMMANDS if name not in text] == []
+
+
+def test_sizes() -> None:
+    lines = {str(source): len(source.read_text(encoding="utf-8").splitlines()) for source in SOURCES}
+    assert {name: count for name, count in lines.items() if count > MOST_LINES_OF_A_FILE} == {}
+    assert sum(lines.values()) <= MOST_LINES
+
+
+def test_wheel_holds_the_package_and_the_demo(tmp_path: Path) -> None:
+    # The build backend itself, without pip's isolated environment: nothing is fetched.
+    python("-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path))
+    (wheel,) = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    demo = {f"srkd/_options/demo/{path.name}" for path in (ROOT / "options" / "demo").glob("*.yml")}
+    assert demo
+    assert demo <= names
+    assert {source.relative_to(ROOT).as_posix() for source in SOURCES} <= names
+    assert "srkd/py.typed" in names
+    assert any(name.endswith("dist-info/licenses/LICENSE") for name in names)
+    assert not any(name.startswith(("tests/", "options/")) for name in names)
