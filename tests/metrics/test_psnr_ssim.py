@@ -127,3 +127,18 @@ def test_bicubic_scores_on_set5_protocol_y(shared_data, scale, expected_psnr, ex
     mean_psnr, mean_ssim = np.mean(scores, axis=0)
     assert mean_psnr == pytest.approx(expected_psnr, abs=0.005)
     assert mean_ssim == pytest.approx(expected_ssim, abs=0.0001)
+
+
+@pytest.mark.parametrize(
+    ("scale", "expected_psnr", "expected_ssim"), [(2, 33.66, 0.9299), (3, 30.39, 0.8682), (4, 28.42, 0.8104)]
+)
+def test_bicubic_scores_on_set5_as_papers_print_them(shared_data, scale, expected_psnr, expected_ssim):
+    """Only Y is resized, LR stays unrounded; Y itself and the result are rounded, as MATLAB's uint8 images are."""
+    scores = []
+    for path in list_images(shared_data / "Set5" / "HR"):
+        gt = np.rint(rgb_to_y(mod_crop(read_image(path), scale)))
+        sr = np.rint(np.clip(imresize(imresize(gt, scale=1 / scale), scale=scale), 0, 255))
+        scores.append((psnr_from_arrays(sr, gt, scale), ssim_from_arrays(sr, gt, scale)))
+    mean_psnr, mean_ssim = np.mean(scores, axis=0)
+    assert mean_psnr == pytest.approx(expected_psnr, abs=0.005)
+    assert mean_ssim == pytest.approx(expected_ssim, abs=0.00005)
