@@ -77,7 +77,7 @@ def build_trainer(opt: TrainOptions, start: Start = Start()) -> Trainer:
         raise InputError(f"method {opt.method.type} needs a teacher: give network_g_teacher.")
     if teacher is not None and not method.uses_teacher:
         raise InputError(f"method {opt.method.type} uses no teacher: remove network_g_teacher.")
-    method.to(world.device, memory_format=torch.channels_last)
+    method.to(world.device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     batches = build_batches(opt, world)
     validation = {
         name: build_dataset(f"datasets.{name}", block.component, opt.scale)

@@ -9,6 +9,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from srkd.registry import OPTIMIZERS
 
@@ -69,13 +70,12 @@ class Ema:
         self.updates = 0
         self.params: dict[str, Tensor] = {name: value.detach().clone() for name, value in network.state_dict().items()}
 
-    @torch.no_grad()
     def update(self, network: nn.Module) -> None:
         """Average in the network's current values."""
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates)) if self.warmup else self.decay
         self.updates += 1
         current = network.state_dict()
-        torch._foreach_lerp_([self.params[name] for name in current], list(current.values()), 1 - decay)
+        get_ema_multi_avg_fn(decay)(list(self.params.values()), [current[name] for name in self.params], None)
 
     @contextmanager
     def applied_to(self, network: nn.Module) -> Generator[None]:

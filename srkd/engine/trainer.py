@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,6 @@ from srkd.engine.optim import Ema
 from srkd.engine.runtime import Clock, on_signals
 from srkd.engine.schedule import Rate
 from srkd.methods.base import Method
-from srkd.networks.slim import Network
 from srkd.networks.weights import save_network
 from srkd.types import Batch, Losses, WorkError
 
@@ -253,9 +252,8 @@ class Trainer:
         norms: dict[str, float] = {}
         for name, value in losses.items():
             weighted = self.method.weight(name, 0.0) * value
-            gradients = torch.autograd.grad(weighted, parameters, retain_graph=True, allow_unused=True)
-            squares = [gradient.float().square().sum() for gradient in gradients if gradient is not None]
-            norms[name] = float(torch.stack(squares).sum().sqrt()) if squares else 0.0
+            gradients = torch.autograd.grad(weighted, parameters, retain_graph=True, materialize_grads=True)
+            norms[name] = float(torch.stack([gradient.float().square().sum() for gradient in gradients]).sum().sqrt())
         restore_random_states(states)  # looking must not change the run
         log.info("Gradient norm of each weighted term: " + ", ".join(f"{k} {v:.3e}" for k, v in norms.items()))
         self.log.scalars("gradients", 0, norms)
@@ -288,7 +286,7 @@ class Trainer:
     def _save_network(self, path: Path) -> None:
         save_network(
             path,
-            cast(Network, self.method.student),
+            self.method.student,
             params_ema=self.ema.params if self.ema else None,
             iter=self.iteration,
             method=type(self.method).__name__,
@@ -308,7 +306,7 @@ class Trainer:
             "random": states,
         }
 
-    def restore(self, state: dict[str, Any], params_ema: dict[str, Tensor] | None) -> None:
+    def restore(self, state: dict[str, Any], params_ema: Mapping[str, Tensor] | None) -> None:
         """Continue from `state`; the student's parameters are already loaded."""
         self.iteration = state["iter"]
         self.optimizer.load_state_dict(state["optimizer"])

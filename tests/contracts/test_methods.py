@@ -1,0 +1,107 @@
+"""What every registered method must do; a new method is covered by adding its small options below."""
+
+import copy
+
+import pytest
+import torch
+
+from srkd.losses.pixel import L1Loss
+from srkd.networks.edsr import EDSR
+from srkd.registry import METHODS, option_names
+from srkd.types import Batch
+
+SMALL = {"CSD": {"widths": (0.5, 0.25), "num_negatives": 2}}
+
+
+def build(name, **options):
+    torch.manual_seed(0)
+    component = METHODS.get(name)
+    student = EDSR(num_feat=8, num_block=3, upscale=2)
+    teacher = EDSR(num_feat=16, num_block=3, upscale=2) if component.uses_teacher else None
+    small = dict(SMALL.get(name, {}))
+    if name == "CSD":
+        from srkd.methods.csd import NetworkSpace
+
+        small["perceptual"] = NetworkSpace()
+    return component(student, teacher, L1Loss(), **{**small, **options})
+
+
+@pytest.fixture
+def batch():
+    torch.manual_seed(1)
+    return Batch(torch.rand(4, 3, 8, 8), torch.rand(4, 3, 16, 16))
+
+
+@pytest.fixture(params=METHODS.names())
+def name(request):
+    return request.param
+
+
+def gradient(method, loss):
+    parameters = list(method.student.parameters())
+    return torch.cat([g.flatten() for g in torch.autograd.grad(loss, parameters, retain_graph=True, materialize_grads=True)])
+
+
+def test_losses_are_named_scalars_with_weights(name, batch):
+    method = build(name)
+    losses = method(batch)
+    assert losses
+    for loss_name, value in losses.items():
+        assert value.shape == () and torch.isfinite(value) and value.requires_grad
+        assert method.weight(loss_name, 0.0) > 0
+
+
+def test_each_weight_scales_exactly_its_own_term(name, batch):
+    method = build(name)
+    torch.manual_seed(2)
+    losses = method(batch)
+    parts = {key: gradient(method, method.weight(key, 0.0) * value) for key, value in losses.items()}
+    total = gradient(method, method.total(losses, 0.0))
+    for key, part in parts.items():
+        assert part.norm() > 0, f"{key} has no gradient"
+    torch.testing.assert_close(total, sum(parts.values()), rtol=1e-4, atol=1e-7)
+    for base in {key.split("@")[0] for key in losses}:
+        changed = copy.deepcopy(method)
+        changed.weights[base] *= 3
+        for key, value in losses.items():
+            factor = 3 if key.split("@")[0] == base else 1
+            expected = factor * method.weight(key, 0.0) * value
+            torch.testing.assert_close(changed.weight(key, 0.0) * value, expected)
+
+
+def test_only_student_and_heads_are_trained_and_saved(name, batch):
+    method = build(name).train()
+    frozen = [child.module for child in method.modules() if type(child).__name__ == "Frozen"]
+    before = [copy.deepcopy(module.state_dict()) for module in frozen]
+    optimizer = torch.optim.SGD(method.parameters(), lr=1e-2)
+    for _ in range(5):
+        optimizer.zero_grad()
+        method.total(method(batch), 0.0).backward()
+        optimizer.step()
+    for module, state in zip(frozen, before, strict=True):
+        assert not module.training
+        assert all(torch.equal(a, b) for a, b in zip(module.state_dict().values(), state.values(), strict=True))
+        ids = {id(parameter) for parameter in module.parameters()}
+        assert not ids & {id(parameter) for parameter in method.parameters()}
+    student = {f"student.{key}" for key in method.student.state_dict()}
+    assert student <= set(method.state_dict())
+    heads = set(method.state_dict()) - student
+    assert not [key for key in heads if "teacher" in key or "perceptual" in key]
+
+
+def test_frozen_parts_follow_the_device_and_precision(name):
+    method = build(name).double()
+    for child in method.modules():
+        if type(child).__name__ == "Frozen":
+            assert all(p.dtype == torch.float64 for p in child.module.parameters())
+
+
+def test_widths_are_declared(name):
+    method = build(name)
+    assert method.widths == tuple(sorted(method.widths, reverse=True))
+
+
+def test_every_option_is_documented(name):
+    component = METHODS.get(name)
+    for option in option_names(component):
+        assert f"{option}:" in (component.__doc__ or ""), option
