@@ -135,17 +135,19 @@ def _hints(component: Callable[..., Any], parameters: Mapping[str, inspect.Param
 def parse_width(value: Any) -> float:
     """Read a width in (0, 1]: a number, or text such as `"1/3"` or `"0.25"`; anything else raises `InputError`."""
     try:
-        width = float(Fraction(value.replace(" ", ""))) if isinstance(value, str) else float(_number(value))
+        if isinstance(value, bool):
+            raise TypeError
+        width = float(Fraction(value.replace(" ", ""))) if isinstance(value, str) else float(value)
     except (TypeError, ValueError, ZeroDivisionError):
-        raise InputError(f"a width is a number or a fraction such as 1/3, not {value!r}") from None
+        raise InputError(f"a width is a number or a fraction such as 1/3, not {value!r}.") from None
     if not 0 < width <= 1:
-        raise InputError(f"a width is greater than 0 and at most 1, not {value}")
+        raise InputError(f"a width is greater than 0 and at most 1, not {value}.")
     return width
 
 
 def _number(value: Any) -> Any:
     if isinstance(value, bool | str):
-        raise ValueError(f"must be a number, not {value!r}")
+        raise PydanticCustomError("number_type", "must be a number")
     return value
 
 
@@ -193,7 +195,9 @@ def problems_of(error: pydantic.ValidationError, given: Any, allowed: Collection
     """
     found: dict[tuple[str | int, ...], list[ErrorDetails]] = {}
     for item in error.errors(include_url=False):
-        found.setdefault(_path_in(given, item["loc"], item["type"] == "missing"), []).append(item)
+        ready = item["type"] == "srkd"  # from a validator further in: translated already
+        path = item["loc"] if ready else _path_in(given, item["loc"], item["type"] == "missing")
+        found.setdefault(path, []).append(item)
     return [Problem(path, _message(items, allowed if len(path) == 1 else ())) for path, items in found.items()]
 
 
@@ -241,7 +245,7 @@ def _message(items: list[ErrorDetails], allowed: Collection[str]) -> str:
 def _clause(item: ErrorDetails) -> str:
     if item["type"] in ("model_type", "dict_type", "dataclass_type"):
         return "must be a mapping of keys to values"
-    return item["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    return re.sub(r"^\w+ should ", "must ", item["msg"].removeprefix("Value error, "))
 
 
 NETWORKS: Registry[Any] = Registry("network", "srkd.networks")

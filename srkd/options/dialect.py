@@ -12,10 +12,13 @@ OLD_NAMES = {"pretrain_model_g": "pretrain_network_g", "strict_load": "strict_lo
 """Names of BasicSR's older files and what they are called now."""
 
 MEANINGLESS = {
-    "find_unused_parameters": "methods use all their parameters",
-    "is_train": "the command decides",
+    ("find_unused_parameters",): "methods use all their parameters",
+    ("is_train",): "the command decides",
+    ("dist_params",): "the launcher decides",
+    ("path", "ignore_resume_networks"): "a run resumes as a whole, and teachers are no part of its state",
+    ("val", "pbar"): "progress is shown where there is a terminal",
 }
-"""Keys of the top level without meaning here, and why."""
+"""Keys without meaning here, and why."""
 
 MEANINGLESS_IN_DATASETS = {
     "phase": "the block's own name decides",
@@ -36,7 +39,8 @@ def translate(root: Node, problems: Problems) -> list[str]:
     """Turn BasicSR's dialect into srkd's schema, in place; returns the lines for the log."""
     notices: list[str] = []
     _model_type(root, problems)
-    _drop(root, MEANINGLESS, notices)
+    for (*block, key), reason in MEANINGLESS.items():
+        _drop(root.children(*block), {key: reason}, notices)
     if path := root.child("path"):
         _rename(path, problems)
     for key, block in root.children("datasets").items():
@@ -72,8 +76,7 @@ def _rename(block: Node, problems: Problems) -> None:
         children[new] = children.pop(old)
 
 
-def _drop(block: Node, reasons: dict[str, str], notices: list[str]) -> None:
-    children = block.children()
+def _drop(children: dict[str, Node], reasons: dict[str, str], notices: list[str]) -> None:
     for key, reason in reasons.items():
         if key in children:
             notices.append(f"{children.pop(key).label()}: has no meaning here, {reason}.")
@@ -83,9 +86,10 @@ def _dataset(block: Node, problems: Problems, notices: list[str]) -> None:
     kind = block.child("type")
     own = option_names_of(DATASETS, kind.value) if kind else []
     _rename(block, problems)
-    _drop(block, {key: reason for key, reason in MEANINGLESS_IN_DATASETS.items() if key not in own}, notices)
-    nulls = {key: node for key, node in block.children().items() if key in NULLS_IN_DATASETS and node.value is None}
-    _drop(block, {key: "being null" for key in nulls if key not in own}, notices)
+    children = block.children()
+    reasons = dict(MEANINGLESS_IN_DATASETS)
+    reasons |= {key: "being null" for key in NULLS_IN_DATASETS if key in children and children[key].value is None}
+    _drop(children, {key: reason for key, reason in reasons.items() if key not in own}, notices)
 
 
 def _perceptual(train: Node, problems: Problems) -> None:

@@ -50,14 +50,14 @@ def _load(kind: type[OptionsT], path: str | Path, overrides: Iterable[str]) -> O
     _import_plugins(root, problems)
     notices = translate(root, problems)
     _wire_scale(root, problems)
+    options: OptionsT | None = None
     try:
         options = kind.model_validate(root.plain())
     except ValidationError as error:
         for item in error.errors(include_url=False):
             problems.add(root.locate(item["loc"]), item["msg"])
-        problems.raise_if_any()
-        raise
     problems.raise_if_any()
+    assert options is not None
     options.notices.extend(notices)
     return options
 

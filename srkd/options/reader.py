@@ -64,8 +64,8 @@ def read_file(path: Path, problems: Problems, including: Sequence[Path] = ()) ->
             continue
         target = path.parent / node.value
         if target.resolve() in trail:
-            problems.add(node, f"{target} includes itself: {' > '.join(p.name for p in (*trail, target))}.")
-            continue
+            names = " > ".join(link.name for link in (*trail, target))
+            raise InputError(f"{node.label()}: {target} includes itself: {names}.")
         try:
             parent = read_file(target, problems, trail)
         except InputError as error:
@@ -93,6 +93,8 @@ def read_text(text: str, source: str, problems: Problems, *, fixed: bool = False
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position)
         message = f"{error.reason} ({chr(error.character)!r})"
+    except RecursionError:
+        line, message = 0, "nested too deeply"
     else:
         if composed is None:
             return Node(None, source if fixed else f"{source}:1", tuple(path))
@@ -165,11 +167,7 @@ def scalar(tag: str, text: str) -> str | int | float | bool | None:
         return None
     if kind == "int":
         return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
-    number = float(text) if text[:2] not in ("0o", "0x") else float(int(text, 0))
-    return _finite(number, text)
-
-
-def _finite(number: float, text: str) -> float:
+    number = float(int(text, 0) if text[:2] in ("0o", "0x") else text.lower().replace(".n", "n").replace(".i", "i"))
     if not math.isfinite(number):
         raise ValueError(f"{text} is not a finite number")
     return number

@@ -124,7 +124,6 @@ class PathBlock(Block):
     pretrain_network_g_teacher: str | None = None
     param_key_g_teacher: Literal["params", "params_ema"] | None = None
     resume_state: str | None = None
-    ignore_resume_networks: list[str] | None = None
     experiments_root: str | None = None
     results_root: str | None = None
 
@@ -153,7 +152,6 @@ class ScoreBlock(Block):
 
     save_img: StrictBool = False
     suffix: str | None = None
-    pbar: StrictBool = True
     widths: Annotated[list[Width], Field(min_length=1)] | None = None
     """Widths to score; none: all that the network was trained for."""
     metrics: dict[str, Metric] = Field(default_factory=dict[str, MetricBlock])
@@ -182,13 +180,6 @@ class LoggerBlock(Block):
     wandb: WandbBlock | None = None
 
 
-class DistBlock(Block):
-    """Settings of a run on several GPUs."""
-
-    backend: Literal["nccl", "gloo"] | None = None
-    port: Annotated[Int, Field(ge=1, le=65535)] | None = None
-
-
 def _plain_name(name: str) -> str:
     if name in ("", ".", "..") or re.search(r"[/\\\x00]", name):
         raise InputError(f"is the name of a folder, so it is neither empty nor a path; the value is {name!r}.")
@@ -207,7 +198,6 @@ class Options(Block):
     """Modules that are imported before components are looked up."""
     network_g: NetworkComponent
     path: PathBlock = PathBlock()
-    dist_params: DistBlock = DistBlock()
     _notices: list[str] = PrivateAttr(default_factory=list[str])
 
     @property
