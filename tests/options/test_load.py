@@ -218,6 +218,14 @@ def test_plugins_are_imported_from_the_current_folder(
     assert opt.val.metrics["m"].args == {"power": 3.0}
 
 
+def test_options_made_in_python_are_checked_too(write: Write) -> None:
+    opt = load_train_options(write())
+    fields = {name: getattr(opt, name) for name in type(opt).model_fields}
+    assert type(opt)(**fields) == opt
+    with pytest.raises(pydantic.ValidationError, match="unknown key 'num_fea'"):
+        type(opt)(**{**fields, "network_g": Component("EDSR", {"num_fea": 8})})
+
+
 def test_options_cannot_be_changed(write: Write) -> None:
     with pytest.raises(pydantic.ValidationError):
         load_train_options(write()).train.total_iter = 5
