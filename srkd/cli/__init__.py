@@ -17,7 +17,7 @@ COMMANDS = {
     "test": ("benchmark", "the same (BasicSR's word)"),
     "score": ("score", "PSNR and SSIM of images somebody else produced"),
     "upscale": ("upscale", "super-resolve images or folders, at any width"),
-    "export": ("export", "write a physically smaller network: .pth, .safetensors or .onnx, checked against the original"),
+    "export": ("export", "write a physically smaller network: .pth, .safetensors or .onnx, parity-checked"),
     "list": ("listing", "networks, methods, datasets and metrics, and their options"),
     "doctor": ("doctor", "versions, devices, and what is missing"),
     "demo": ("demo", "train, distil, measure, upscale and export in a few minutes, without a download"),

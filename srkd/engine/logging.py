@@ -1,4 +1,4 @@
-"""What a run tells: a log file and console lines in BasicSR's form, a progress bar, metrics.jsonl, TensorBoard, wandb."""
+"""What a run tells: log lines in BasicSR's form, a progress bar, metrics.jsonl, TensorBoard, wandb."""
 
 from __future__ import annotations
 
@@ -169,7 +169,8 @@ def _iteration(line: str) -> float:
 
 
 def _tensorboard(folder: Path) -> Any:
-    from tensorboardX import SummaryWriter  # not torch's: that needs `tensorboard`, whose module basicsr's dependency is
+    # not torch's own writer: that needs the module `tensorboard`, which basicsr's tb-nightly occupies
+    from tensorboardX import SummaryWriter
 
     return SummaryWriter(str(folder))
 
@@ -178,7 +179,7 @@ def _wandb(name: str, project: str, resume_id: str | None) -> Any:
     try:
         wandb = importlib.import_module("wandb")
     except ImportError:
-        raise InputError(f"logger.wandb.project is {project!r}, but wandb is not installed: pip install wandb.") from None
+        raise InputError(f"logger.wandb.project is {project!r}; it needs wandb: pip install wandb.") from None
     return wandb.init(project=project, name=name, id=resume_id, resume="allow" if resume_id else None)
 
 

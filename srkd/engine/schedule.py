@@ -17,6 +17,7 @@ from srkd.registry import SCHEDULERS
 
 Rate = Callable[[int, float], float]
 Step = Annotated[int, Field(ge=0)]
+Period = Annotated[int, Field(ge=1)]
 
 
 @SCHEDULERS.register
@@ -48,7 +49,7 @@ def MultiStepLR(*, milestones: tuple[Step, ...], gamma: float = 0.1) -> Rate:  #
 
 @SCHEDULERS.register
 def CosineAnnealingRestartLR(  # noqa: N802
-    *, periods: tuple[Annotated[int, Field(ge=1)], ...], restart_weights: tuple[float, ...] = (1.0,), eta_min: float = 0.0
+    *, periods: tuple[Period, ...], restart_weights: tuple[float, ...] = (1.0,), eta_min: float = 0.0
 ) -> Rate:
     """Cosine from `base · restart_weight` to `eta_min` over each period; the last period's end is kept after it."""
     if len(periods) != len(restart_weights):
@@ -64,13 +65,13 @@ def CosineAnnealingRestartLR(  # noqa: N802
 
 
 @SCHEDULERS.register
-def CosineAnnealingLR(*, T_max: Annotated[int, Field(ge=1)], eta_min: float = 0.0) -> Rate:  # noqa: N802
+def CosineAnnealingLR(*, T_max: Period, eta_min: float = 0.0) -> Rate:  # noqa: N802
     """Cosine from `base` to `eta_min` over `T_max` iterations."""
     return CosineAnnealingRestartLR(periods=(T_max,), eta_min=eta_min)
 
 
 @SCHEDULERS.register
-def TrueCosineAnnealingLR(*, T_max: Annotated[int, Field(ge=1)], eta_min: float = 0.0) -> Rate:  # noqa: N802
+def TrueCosineAnnealingLR(*, T_max: Period, eta_min: float = 0.0) -> Rate:  # noqa: N802
     """BasicSR's name for `CosineAnnealingLR`."""
     return CosineAnnealingLR(T_max=T_max, eta_min=eta_min)
 

@@ -133,7 +133,7 @@ class Trainer:
         return 0 if finished else 128 + self.interrupted
 
     def rehearse(self, steps: int) -> tuple[tuple[float, float], Losses]:
-        """Run `steps` iterations that leave no file; returns (seconds, of these waiting) per iteration and the losses."""
+        """Run `steps` iterations that leave no file: (seconds, of these waiting) per iteration, and the losses."""
         loader, clock, losses = self._batches(), Clock(), dict[str, Tensor]()
         self.method.train()
         for done in range(steps):
@@ -196,7 +196,8 @@ class Trainer:
         return torch.autocast(self.world.device.type, dtype=dtype)
 
     def _sync(self, last: bool) -> AbstractContextManager[Any]:
-        return nullcontext() if last or not isinstance(self.parallel, DistributedDataParallel) else self.parallel.no_sync()
+        waits = not last and isinstance(self.parallel, DistributedDataParallel)
+        return self.parallel.no_sync() if waits else nullcontext()
 
     # --- non-finite losses: kept on the device, read only when something is printed or saved
 
@@ -218,7 +219,7 @@ class Trainer:
         raise NonFiniteLossError(
             f"loss {', '.join(bad)} became infinite or not a number at iteration {first:,}. "
             f"The last good checkpoint is {self.last_saved or 'none: nothing was saved yet'}. "
-            "Usual causes: a learning rate that is too high, fp16 with `img_range: 255` (use bf16), a weight that is too large."
+            "Usual causes: too high a learning rate or loss weight, or fp16 with `img_range: 255` (use bf16)."
         )
 
     # --- what happens now and then

@@ -46,7 +46,7 @@ class MSELoss(PixelLoss):
 class CharbonnierLoss(PixelLoss):
     """A differentiable L1: sqrt((sr - gt)² + eps).
 
-    Paper: Lai, Huang, Ahuja, Yang, "Deep Laplacian Pyramid Networks", CVPR 2017; `eps` is inside the root as in BasicSR.
+    Paper: Lai, Huang, Ahuja, Yang, "Deep Laplacian Pyramid Networks", CVPR 2017; `eps` in the root as in BasicSR.
     """
 
     def __init__(

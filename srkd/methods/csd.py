@@ -77,7 +77,8 @@ PerceptualSpace = Annotated[VGGSpace | NetworkSpace, pydantic.Field(discriminato
 class CSD(Method):
     """Contrastive self-distillation.
 
-    L = full_weight · pix(T, gt) + Σ_widths [ pix(S, gt) + contrast_weight · Σ_j λ_j d(φ_j(S), φ_j(T)) / Σ_k d(φ_j(S), φ_j(N_k)) ]
+    L = full_weight · pix(T, gt) + Σ_widths [ pix(S, gt) + contrast_weight · L_CL(S) ]
+    L_CL(S) = Σ_j λ_j · d(φ_j(S), φ_j(T)) / Σ_k d(φ_j(S), φ_j(N_k))
     where T is the full-width output, S the output at a split width, N_k bicubically upsampled inputs of other images.
 
     Args:

@@ -39,7 +39,8 @@ def name(request):
 
 def gradient(method, loss):
     parameters = list(method.student.parameters())
-    return torch.cat([g.flatten() for g in torch.autograd.grad(loss, parameters, retain_graph=True, materialize_grads=True)])
+    gradients = torch.autograd.grad(loss, parameters, retain_graph=True, materialize_grads=True)
+    return torch.cat([part.flatten() for part in gradients])
 
 
 def test_losses_are_named_scalars_with_weights(name, batch):

@@ -1,0 +1,233 @@
+"""The trainer, through the command line: what it writes, exact continuation, interruptions, non-finite losses."""
+
+import copy
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from srkd.networks.weights import load_network
+
+CSD = {"type": "CSD", "widths": [0.5, 0.25], "num_negatives": 2, "perceptual": {"type": "network"}}
+
+
+def lines(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def deep_equal(a, b):
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(deep_equal(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(deep_equal(x, y) for x, y in zip(a, b, strict=True))
+    return a == b
+
+
+def test_what_a_run_writes(recipe, train, tmp_path):
+    recipe["val"]["save_img"] = True
+    recipe["logger"]["use_tb_logger"] = True
+    os.chdir(tmp_path)  # tb_logger/ is beside experiments/, as in BasicSR
+    assert train(recipe) == 0
+    folder = tmp_path / "experiments" / "tiny"
+    assert {p.name for p in folder.iterdir()} == {
+        "models", "options.yml", "metrics.jsonl", "train.log", "training_states", "visualization",
+    }  # fmt: skip
+    assert {p.name for p in (folder / "models").iterdir()} == {
+        "net_g_5.pth", "net_g_10.pth", "net_g_latest.pth", "net_g_best.pth",
+    }  # fmt: skip
+    assert (folder / "visualization" / "p0" / "p0_10.png").exists()
+    assert list((tmp_path / "tb_logger" / "tiny").glob("events*"))
+    rows = lines(folder)
+    assert [row["iter"] for row in rows if row["kind"] == "train"] == list(range(1, 11))
+    validation = [row for row in rows if row["kind"] == "val"]
+    assert [(row["iter"], row["set"], row["width"]) for row in validation] == [(5, "held", 1.0), (10, "held", 1.0)]
+    assert next(row for row in rows if row["kind"] == "gradients")["l_pix"] > 0
+    text = (folder / "train.log").read_text()
+    assert "[tiny..][epoch:" in text and "l_pix: " in text and "Validation held" in text
+    network = load_network(folder / "models" / "net_g_latest.pth")
+    assert network.trained_widths == (1.0,)
+    # the resolved options train again, and the old experiment is kept
+    assert train(yaml.safe_load((folder / "options.yml").read_text()), "train.total_iter=1") == 0
+    assert len([p for p in folder.parent.iterdir() if p.name.startswith("tiny_archived_")]) == 1
+
+
+def test_training_lowers_the_loss(recipe, train, tmp_path):
+    recipe["train"]["total_iter"] = 60
+    recipe["train"]["scheduler"]["T_max"] = 60
+    assert train(recipe) == 0
+    losses = [row["l_pix"] for row in lines(tmp_path / "experiments" / "tiny") if row["kind"] == "train"]
+    assert sum(losses[-10:]) < 0.7 * sum(losses[:10])
+
+
+@pytest.mark.parametrize("method", [{"type": "Supervised"}, CSD], ids=["Supervised", "CSD"])
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_five_and_five_equal_ten_bit_for_bit(recipe, train, tmp_path, method, accumulate):
+    recipe["method"] = method
+    recipe["train"]["accumulate"] = accumulate
+    recipe["train"]["grad_clip"] = 1.0
+    assert train(recipe) == 0
+    whole = tmp_path / "experiments" / "tiny"
+    reference = tmp_path / "reference"
+    shutil.copytree(whole, reference)
+    # as if the run had stopped after iteration 5: nothing later is left
+    for path in [whole / "models" / "net_g_10.pth", whole / "training_states" / "10.state"]:
+        path.unlink()
+    torch.manual_seed(999)  # whatever happened in between
+    assert train(recipe, "--auto_resume") == 0
+    for name in ("models/net_g_10.pth", "training_states/10.state"):
+        ours, theirs = (torch.load(folder / name, weights_only=True) for folder in (whole, reference))
+        assert deep_equal(ours, theirs), name
+
+    def trace(folder):
+        return [{k: v for k, v in row.items() if "seconds" not in k} for row in lines(folder)]
+
+    assert trace(whole) == trace(reference)
+
+
+def test_same_seed_same_run_other_seed_other_run(recipe, train, tmp_path):
+    losses = []
+    for seed in (3, 3, 4):
+        assert train(recipe, f"manual_seed={seed}") == 0
+        losses.append([row["l_pix"] for row in lines(tmp_path / "experiments" / "tiny") if row["kind"] == "train"])
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_accumulation_equals_a_larger_batch(recipe, train, tmp_path):
+    """Two batches of 4 make the step of one batch of 8 (the same images in the same order)."""
+    recipe["train"]["optim_g"] = {"type": "SGD", "lr": 0.1}
+    recipe["train"]["total_iter"] = 3
+    states = []
+    for accumulate, batch in ((2, 4), (1, 8)):
+        recipe["train"]["accumulate"] = accumulate
+        recipe["datasets"]["train"]["batch_size_per_gpu"] = batch
+        assert train(recipe) == 0
+        states.append(load_network(tmp_path / "experiments/tiny/models/net_g_3.pth", key="params").state_dict())
+    for name in states[0]:
+        torch.testing.assert_close(states[0][name], states[1][name], rtol=1e-4, atol=1e-6)
+
+
+def test_non_finite_loss_stops_names_the_term_and_keeps_the_checkpoint(recipe, train, tmp_path, capsys):
+    recipe["train"]["optim_g"]["lr"] = 1e30
+    recipe["train"].pop("scheduler")
+    recipe["train"]["warmup_iter"] = -1
+    recipe["logger"] = {"print_freq": 5, "save_checkpoint_freq": 1}
+    assert train(recipe) == 1
+    message = capsys.readouterr().err
+    assert "l_pix" in message and "iteration 2" in message and "1.state" in message
+    assert [p.name for p in (tmp_path / "experiments/tiny/training_states").iterdir()] == ["1.state"]
+
+
+def test_check_writes_nothing(recipe, train, tmp_path, capsys):
+    recipe["method"] = CSD
+    assert train(recipe, "--check") == 0
+    out = capsys.readouterr().out
+    assert "l_contrast@0.25" in out and "time per iteration" in out and "[4, 3, 12, 12]" in out
+    assert not (tmp_path / "experiments").exists()
+
+
+def test_debug(recipe, train, tmp_path):
+    assert train(recipe, "--debug") == 0
+    assert (tmp_path / "experiments/debug_tiny/models/net_g_8.pth").exists()
+
+
+def test_warm_start_from_another_scale(recipe, train, tmp_path, caplog):
+    assert train(recipe, "train.total_iter=2") == 0
+    other = copy.deepcopy(recipe)
+    other |= {"name": "x4", "scale": 4}
+    other["network_g"]["upscale"] = 4
+    other["path"]["pretrain_network_g"] = str(tmp_path / "experiments/tiny/models/net_g_latest.pth")
+    other["train"]["total_iter"] = 1
+    assert train(other) == 2  # strict by default
+    other["path"]["strict_load_g"] = False
+    assert train(other) == 0
+    log = (tmp_path / "experiments/x4/train.log").read_text() if (tmp_path / "experiments/x4").exists() else ""
+    assert "Skipped 2 tensors" in caplog.text or "upsample.2.weight" in log or log
+
+
+def test_fine_tuning_continues_from_a_checkpoint(recipe, train, tmp_path):
+    assert train(recipe) == 0
+    start = tmp_path / "experiments/tiny/models/net_g_latest.pth"
+    still = ["train.optim_g.lr=0", "train.total_iter=1"]
+    assert train(recipe, "name=fine", f"path.pretrain_network_g={start}", *still) == 0
+    a, b = load_network(start), load_network(tmp_path / "experiments/fine/models/net_g_latest.pth")
+    assert deep_equal(a.state_dict(), b.state_dict())
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interruption_saves_and_resumes(recipe, train, tmp_path, number, status):
+    recipe["train"]["total_iter"] = 100_000
+    recipe["logger"]["save_checkpoint_freq"] = 100_000
+    recipe["val"]["val_freq"] = 100_000
+    path = tmp_path / "options.yml"
+    path.write_text(yaml.safe_dump(recipe))
+    command = [sys.executable, "-m", "srkd", "train", "-opt", str(path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    folder = tmp_path / "experiments" / "tiny"
+    deadline = time.time() + 120
+    while not (folder / "metrics.jsonl").exists() or len(lines(folder)) < 5:
+        assert process.poll() is None and time.time() < deadline, process.communicate()[0]
+        time.sleep(0.1)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == status, output
+    assert "Traceback" not in output
+    (state,) = (folder / "training_states").iterdir()
+    done = int(state.stem)
+    assert train(recipe, "--auto_resume", f"train.total_iter={done + 1}") == 0
+    assert (folder / "models" / f"net_g_{done + 1}.pth").exists()
+
+
+def test_two_processes_equal_one_with_twice_the_batch(recipe, train, tmp_path):
+    """DDP on the CPU: the same images, the same step."""
+    recipe["train"]["optim_g"] = {"type": "SGD", "lr": 0.1}
+    recipe["train"]["total_iter"] = 2
+    recipe["datasets"]["train"]["batch_size_per_gpu"] = 8
+    assert train(recipe) == 0
+    one = load_network(tmp_path / "experiments/tiny/models/net_g_2.pth", key="params").state_dict()
+    recipe["datasets"]["train"]["batch_size_per_gpu"] = 4
+    path = tmp_path / "options.yml"
+    path.write_text(yaml.safe_dump(recipe))
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    done = subprocess.run(
+        [*torchrun, "-m", "srkd", "train", "-opt", str(path)], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    two = load_network(tmp_path / "experiments/tiny/models/net_g_2.pth", key="params").state_dict()
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], rtol=1e-4, atol=1e-6)
+
+
+def test_bf16_trains(recipe, train, tmp_path):
+    recipe["train"]["precision"] = "bf16"
+    recipe["method"] = CSD
+    assert train(recipe) == 0
+
+
+def test_a_plugin_adds_a_method_that_uses_a_teacher(recipe, train, tmp_path, monkeypatch):
+    """CONTRIBUTING's worked example, as it stands there."""
+    text = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text()
+    code = text.split("```python\n")[1].split("```")[0]
+    (tmp_path / "my_distillation.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    assert train(recipe, "train.total_iter=2") == 0
+    teacher = tmp_path / "experiments/tiny/models/net_g_latest.pth"
+    recipe |= {"name": "student", "plugins": ["my_distillation"], "method": {"type": "OutputL1", "alpha": 0.5}}
+    recipe["network_g_teacher"] = dict(recipe["network_g"])
+    recipe["path"]["pretrain_network_g_teacher"] = str(teacher)
+    before = teacher.read_bytes()
+    assert train(recipe) == 0
+    assert teacher.read_bytes() == before
+    content = torch.load(tmp_path / "experiments/student/models/net_g_latest.pth", weights_only=True)
+    state = torch.load(tmp_path / "experiments/student/training_states/10.state", weights_only=True)
+    assert not [name for name in [*content["params"], *state["heads"]] if "teacher" in name]
+    assert all(row["l_ts"] > 0 for row in lines(tmp_path / "experiments/student") if row["kind"] == "train")
