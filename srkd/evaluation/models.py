@@ -1,0 +1,173 @@
+"""What is evaluated: networks from checkpoints at their widths, and bicubic interpolation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from srkd.evaluation.protocols import Protocol
+from srkd.imaging.resize import imresize
+from srkd.inference.upscaler import narrowed, upscale_image, upscale_plane
+from srkd.metrics.cost import multi_adds, parameters
+from srkd.networks.slim import Network
+from srkd.networks.weights import Weights, network_of, read_weights
+from srkd.types import InputError
+
+BICUBIC = "bicubic"
+
+Upscale = Callable[[NDArray[Any]], NDArray[Any]]
+"""`Sample.lq` -> what `Protocol.score` takes: images of 8 bits, or luma planes in 0..255."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network and where it came from; no network is bicubic interpolation.
+
+    Attributes:
+        name: the word in tables.
+        network: the network at full width.
+        origin: what a result file says of it: path, key, iter, method, network.
+    """
+
+    name: str
+    network: Network | None = None
+    origin: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    def trained_widths(self) -> tuple[float, ...]:
+        """Widths to evaluate unless others are asked for: those that were trained, else the full one."""
+        return (self.network and self.network.trained_widths) or (1.0,)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model at one width, ready to run."""
+
+    model: str
+    width: float
+    upscale: Upscale
+    params: int
+    multi_adds: int
+
+
+def load_models(paths: Sequence[str | Path]) -> list[Model]:
+    """Read checkpoints; the word `bicubic` among them is skipped, as bicubic is evaluated always.
+
+    Raises:
+        InputError: a checkpoint cannot be read, or does not say which network it holds.
+    """
+    different = [Path(path) for path in dict.fromkeys(map(str, paths)) if path != BICUBIC]
+    names = [_short_name(path) for path in different]
+    models: list[Model] = []
+    for path, name in zip(different, names, strict=True):
+        weights = read_weights(path)
+        models.append(model_of(network_of(weights), weights, name=name if names.count(name) == 1 else str(path)))
+    return models
+
+
+def model_of(network: Network, weights: Weights, *, name: str) -> Model:
+    """A network with the origin of its weights."""
+    origin = {
+        "path": str(weights.path),
+        "key": weights.key,
+        "iter": weights.meta.get("iter"),
+        "method": weights.meta.get("method"),
+    }
+    return Model(name, network, origin)
+
+
+def _short_name(path: Path) -> str:
+    """`<experiment>/net_g_5000` for a checkpoint of an experiment, else the file's stem."""
+    inside_experiment = path.parent.name == "models"
+    return f"{path.parent.parent.name}/{path.stem}" if inside_experiment else path.stem
+
+
+def common_scale(models: Sequence[Model], wanted: int | None) -> int:
+    """The scale to evaluate at: `wanted`, which every network must have, or theirs.
+
+    Raises:
+        InputError: a network has another scale, or there is neither a network nor `wanted`.
+    """
+    scales = {model.name: model.network.scale for model in models if model.network}
+    if wanted is None and not scales:
+        raise InputError("the scale is not known: bicubic alone needs --scale.")
+    scale = wanted if wanted is not None else next(iter(scales.values()))
+    wrong = [f"{name} is a ×{own} network" for name, own in scales.items() if own != scale]
+    if wrong:
+        asked = f"--scale is {scale}" if wanted is not None else f"{next(iter(scales))} is a ×{scale} network"
+        raise InputError(f"{asked}, but {', '.join(wrong)}; one benchmark has one scale.")
+    return scale
+
+
+def candidates(
+    models: Sequence[Model], protocol: Protocol, *, widths: Sequence[float] | None, device: torch.device
+) -> list[Candidate]:
+    """Bicubic, then every model at each of `widths` (None: those it was trained for), narrow and on the device.
+
+    Raises:
+        InputError: a width is not valid for a network, or the protocol is not for it.
+    """
+    found = [Candidate(BICUBIC, 1.0, bicubic(protocol.scale), 0, 0)]
+    for model in models:
+        if model.network is None:
+            continue
+        if protocol.for_luma_networks and getattr(model.network, "num_in_ch", 3) != 1:
+            raise InputError(
+                f"protocol {protocol.name} is defined for bicubic and Y-channel networks; {model.name} is an RGB "
+                "network: use protocol y."
+            )
+        for width in dict.fromkeys(widths or model.trained_widths()):
+            network = narrowed(model.network, width).eval().to(device)
+            upscale = through(network)
+            upscale(_warm_up(protocol))  # the first call pays for allocation and the choice of algorithms
+            found.append(Candidate(model.name, width, upscale, parameters(network), multi_adds_720p(network)))
+    return found
+
+
+def untrained_widths(models: Sequence[Model], widths: Sequence[float] | None) -> list[str]:
+    """A line for each model that is to be evaluated at widths its training did not supervise."""
+    lines: list[str] = []
+    for model in models:
+        trained = model.network.trained_widths if model.network else None
+        odd = [at for at in widths or () if trained and not any(abs(at - own) < 1e-6 for own in trained)]
+        if odd and trained:
+            lines.append(
+                f"{model.name} was not trained at width {', '.join(f'{at:g}' for at in odd)} "
+                f"(trained: {', '.join(f'{at:g}' for at in trained)})."
+            )
+    return lines
+
+
+def bicubic(scale: int) -> Upscale:
+    """MATLAB's bicubic interpolation."""
+    return lambda lq: imresize(lq, scale=scale)
+
+
+def through(network: nn.Module, width: float = 1.0) -> Upscale:
+    """A network in eval mode as a function of arrays: 8-bit images, or luma planes in 0..255."""
+
+    def upscale(lq: NDArray[Any]) -> NDArray[Any]:
+        if lq.dtype.kind == "f":
+            return upscale_plane(network, lq / 255, width=width) * 255
+        return upscale_image(network, lq, width=width)
+
+    return upscale
+
+
+def multi_adds_720p(network: Network) -> int:
+    """Multiply-adds for a 1280 × 720 output, as papers quote them; at ×3, where the input is not whole, scaled."""
+    scale = network.scale
+    if 720 % scale == 0 and 1280 % scale == 0:
+        return multi_adds(network, height=720 // scale, width_px=1280 // scale)
+    return round(multi_adds(network, height=720, width_px=1280) / scale**2)
+
+
+def _warm_up(protocol: Protocol) -> NDArray[Any]:
+    size = 8 * protocol.scale
+    return protocol.prepare(np.zeros((size, size, 3), np.uint8)).lq

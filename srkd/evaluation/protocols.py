@@ -1,0 +1,192 @@
+"""How a number is made: a protocol prepares the low-resolution image and scores the result, and says so in one line.
+
+Figures of two protocols don't compare: RGB and Y are 1.9 dB apart, `y` and `paper-y` up to 0.02 dB.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from srkd.imaging.color import rgb_to_y
+from srkd.imaging.resize import imresize, mod_crop
+from srkd.metrics.psnr import psnr, psnr_from_arrays
+from srkd.metrics.ssim import ssim, ssim_from_arrays
+from srkd.registry import METRICS
+from srkd.types import InputError, did_you_mean
+
+Array = NDArray[Any]
+
+
+class Sample(NamedTuple):
+    """A test image ready for any number of models: uint8 RGB [H, W, 3], or for `paper-y` Y planes [H, W] in 0..255."""
+
+    gt: Array
+    lq: Array
+
+
+@dataclass(frozen=True)
+class Protocol(ABC):
+    """A named way of evaluating at one `scale`."""
+
+    scale: int
+    name: ClassVar[str]
+    for_luma_networks: ClassVar[bool] = False
+    """Whether only Y-channel networks (and bicubic) can be evaluated."""
+
+    @abstractmethod
+    def prepare(self, gt: NDArray[np.uint8], lq: NDArray[np.uint8] | None = None) -> Sample:
+        """Make the sample of a ground truth, RGB [H, W, 3]; `lq` where the low-resolution image is given."""
+
+    @abstractmethod
+    def score(self, sr: Array, gt: Array) -> dict[str, float]:
+        """Metrics by name of a result against `Sample.gt`; an infinite PSNR is `math.inf`."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """One line that belongs under every table."""
+
+    def record(self) -> dict[str, Any]:
+        """What a result file says of the protocol."""
+        return {"name": self.name, **dataclasses.asdict(self), "description": self.describe()}
+
+
+@dataclass(frozen=True)
+class RGB(Protocol):
+    """As `y`, with metrics on RGB."""
+
+    name: ClassVar[str] = "rgb"
+    test_y_channel: ClassVar[bool] = False
+
+    def prepare(self, gt: NDArray[np.uint8], lq: NDArray[np.uint8] | None = None) -> Sample:
+        """Mod-crop, and shrink with rounding to 8 bits where `lq` is not given."""
+        return rounded_sample(gt, lq, self.scale)
+
+    def score(self, sr: Array, gt: Array) -> dict[str, float]:
+        """PSNR and SSIM of the 8-bit images."""
+        return {
+            "psnr": psnr(sr, gt, crop_border=self.scale, test_y_channel=self.test_y_channel),
+            "ssim": ssim(sr, gt, crop_border=self.scale, test_y_channel=self.test_y_channel),
+        }
+
+    def describe(self) -> str:
+        """One line."""
+        return f"rgb: ×{self.scale}, RGB channels, crop border {self.scale}, {_ROUNDED}, without self-ensemble"
+
+
+@dataclass(frozen=True)
+class Y(RGB):
+    """What tables quote today: BT.601 Y (16..235, not rounded) of 8-bit images, crop border = scale, float64."""
+
+    name: ClassVar[str] = "y"
+    test_y_channel: ClassVar[bool] = True
+
+    def describe(self) -> str:
+        """One line."""
+        return f"y: ×{self.scale}, Y of BT.601, crop border {self.scale}, {_ROUNDED}, without self-ensemble"
+
+
+@dataclass(frozen=True)
+class PaperY(Protocol):
+    """How the tables of papers were made in MATLAB: only an 8-bit Y plane is resized, the LR one is not rounded."""
+
+    name: ClassVar[str] = "paper-y"
+    for_luma_networks: ClassVar[bool] = True
+
+    def prepare(self, gt: NDArray[np.uint8], lq: NDArray[np.uint8] | None = None) -> Sample:
+        """Mod-crop, Y rounded to 8 bits, and that shrunk in floating point."""
+        if lq is not None:
+            raise InputError("protocol paper-y makes the low-resolution Y plane itself; with LR images use protocol y.")
+        plane = _rounded(rgb_to_y(mod_crop(gt, self.scale)))
+        return Sample(plane, imresize(plane, scale=1 / self.scale))
+
+    def score(self, sr: Array, gt: Array) -> dict[str, float]:
+        """PSNR and SSIM of the Y planes, rounded to 8 bits."""
+        sr = _rounded(sr)
+        return {"psnr": psnr_from_arrays(sr, gt, self.scale), "ssim": ssim_from_arrays(sr, gt, self.scale)}
+
+    def describe(self) -> str:
+        """One line."""
+        return (
+            f"paper-y: ×{self.scale}, only the 8-bit Y plane of BT.601 is resized, crop border {self.scale}, "
+            "LR MATLAB bicubic in floating point, SR rounded to 8 bits, without self-ensemble"
+        )
+
+
+@dataclass(frozen=True)
+class Chosen(Protocol):
+    """Registered metrics with options of their own, as an option file names them.
+
+    Args:
+        metrics: by the name of its column, the registered metric and its options.
+    """
+
+    name: ClassVar[str] = "chosen"
+    metrics: Mapping[str, tuple[str, Mapping[str, Any]]] = field(default_factory=dict[str, Any])
+
+    def prepare(self, gt: NDArray[np.uint8], lq: NDArray[np.uint8] | None = None) -> Sample:
+        """As `y`."""
+        return rounded_sample(gt, lq, self.scale)
+
+    def score(self, sr: Array, gt: Array) -> dict[str, float]:
+        """Every metric."""
+        return {name: float(METRICS.get(kind)(sr, gt, **args)) for name, (kind, args) in self.metrics.items()}
+
+    def describe(self) -> str:
+        """One line."""
+        calls = (
+            f"{name} = {kind}({', '.join(f'{key}={value}' for key, value in args.items())})"
+            for name, (kind, args) in self.metrics.items()
+        )
+        return f"×{self.scale}, {'; '.join(calls)}; 8-bit images, without self-ensemble"
+
+    def unlike_tables(self) -> list[str]:
+        """Columns whose figures are not those of papers' tables."""
+        wanted = {"crop_border": self.scale, "test_y_channel": True}
+        return [name for name, (_, args) in self.metrics.items() if not wanted.items() <= args.items()]
+
+
+_ROUNDED = "LR MATLAB bicubic of the mod-cropped HR, LR and SR rounded to 8 bits"
+_PROTOCOLS: dict[str, type[Y] | type[PaperY] | type[RGB]] = {kind.name: kind for kind in (Y, PaperY, RGB)}
+PROTOCOLS = tuple(_PROTOCOLS)
+
+
+def protocol_of(name: str, scale: int) -> Protocol:
+    """The protocol called `name` (one of `PROTOCOLS`) at `scale`.
+
+    Raises:
+        InputError: there is none of that name, or `scale` is below 1.
+    """
+    if name not in _PROTOCOLS:
+        raise InputError(f"unknown protocol {name!r}.{did_you_mean(name, PROTOCOLS)} Known: {', '.join(PROTOCOLS)}.")
+    if scale < 1:
+        raise InputError(f"the scale is a whole number of at least 1, not {scale}.")
+    return _PROTOCOLS[name](scale)
+
+
+def rounded_sample(gt: NDArray[np.uint8], lq: NDArray[np.uint8] | None, scale: int) -> Sample:
+    """Mod-crop `gt` and shrink it with rounding to 8 bits, or check the `lq` that is given.
+
+    Raises:
+        InputError: `lq` is not exactly `scale` times smaller than the mod-cropped `gt`.
+    """
+    gt = mod_crop(gt, scale)
+    size = (gt.shape[0] // scale, gt.shape[1] // scale)
+    if lq is None:
+        return Sample(gt, imresize(gt, size=size))
+    if lq.shape[:2] != size:
+        raise InputError(
+            f"the LR image is {lq.shape[0]}×{lq.shape[1]} (height×width); at scale {scale} it must be "
+            f"{size[0]}×{size[1]} for an HR image of {gt.shape[0]}×{gt.shape[1]}."
+        )
+    return Sample(gt, lq)
+
+
+def _rounded(plane: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.clip(np.floor(plane + 0.5), 0, 255)
