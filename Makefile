@@ -30,7 +30,7 @@ check: $(STAMP)
 # Keeps .venv (rm -rf .venv removes it) and what runs produced: experiments/, results/, datasets/.
 clean:
 	rm -rf build dist srkd_demo .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage
-	find srkd tests scripts -type d -name __pycache__ -prune -exec rm -rf {} +
+	find . -path ./.venv -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # BasicSR comes as a source package whose build imports torch: in pip's isolated build environment that would fetch
 # torch a second time. So torch and the build tools come first, and then everything else builds with them.
