@@ -196,8 +196,9 @@ class Trainer:
         return torch.autocast(self.world.device.type, dtype=dtype)
 
     def _sync(self, last: bool) -> AbstractContextManager[Any]:
-        waits = not last and isinstance(self.parallel, DistributedDataParallel)
-        return self.parallel.no_sync() if waits else nullcontext()
+        if last or not isinstance(self.parallel, DistributedDataParallel):
+            return nullcontext()
+        return self.parallel.no_sync()  # gradients are exchanged once, with the last part
 
     # --- non-finite losses: kept on the device, read only when something is printed or saved
 

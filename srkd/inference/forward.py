@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-Image = NDArray[np.uint8] | NDArray[np.uint16]
+Image = NDArray[Any]
+"""uint8 or uint16."""
 
 
 def to_tensor(image: Image, device: torch.device | str = "cpu") -> Tensor:

@@ -1,0 +1,43 @@
+"""Every option file that ships is read, and its network, objective and optimiser are built."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from srkd.engine.build import construct
+from srkd.losses.pixel import L1Loss
+from srkd.methods.csd import NetworkSpace
+from srkd.networks.weights import build_network
+from srkd.options import load_test_options, load_train_options
+from srkd.registry import METHODS, OPTIMIZERS, SCHEDULERS
+
+ROOT = Path(__file__).parents[2] / "options"
+FILES = [path for folder in ("train", "demo") for path in (ROOT / folder).rglob("*.yml")]
+TRAIN = sorted(path for path in FILES if "base" not in path.parts)  # base/ holds what others include
+
+
+@pytest.mark.parametrize("path", TRAIN, ids=lambda path: path.stem)
+def test_training_file(path):
+    opt = load_train_options(path)
+    assert not opt.notices
+    with torch.device("meta"):
+        network = build_network(opt.network_g.type, opt.network_g.args)
+    assert network.scale == opt.scale
+    # a small network of the same kind: the objective copies it, and VGG's weights would be downloaded
+    args = {**opt.network_g.args, "num_feat": 16, "num_block": 2}
+    method = opt.method.args | ({"perceptual": NetworkSpace()} if "perceptual" in opt.method.args else {})
+    objective = METHODS.get(opt.method.type)(build_network(opt.network_g.type, args), None, L1Loss(), **method)
+    optimizer = OPTIMIZERS.get(opt.train.optim_g.type)(objective.parameters(), **opt.train.optim_g.args)
+    assert optimizer.param_groups[0]["lr"] > 0
+    scheduler = opt.train.scheduler
+    assert scheduler is not None
+    rate = construct("train.scheduler", SCHEDULERS.get(scheduler.type), scheduler)
+    assert 0 <= rate(opt.train.total_iter - 1, 1.0) < 1
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "test").rglob("*.yml")), ids=lambda path: path.stem)
+def test_test_file(path):
+    opt = load_test_options(path)
+    with torch.device("meta"):
+        assert build_network(opt.network_g.type, opt.network_g.args).scale == opt.scale
