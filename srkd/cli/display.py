@@ -1,0 +1,41 @@
+"""What commands show of a result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from srkd.evaluation.benchmark import Result
+
+
+def show_result(console: Console, result: Result, written: Sequence[Path]) -> None:
+    """The summary as a table, the protocol under it, and the files that were written."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from srkd.evaluation.tables import cells, headings
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for number, name in enumerate(headings(result)):
+        is_name = number < 2
+        table.add_column(name, justify="left" if is_name else "right", no_wrap=not is_name, overflow="fold")
+    for summary in result.summary:
+        table.add_row(*cells(summary, result))
+    console.print(table)
+    show_line(console, f"Protocol {result.protocol.describe()}.")
+    if written:
+        show_line(console, f"Written: {', '.join(map(str, written))}")
+
+
+def show_line(console: Console, text: str) -> None:
+    """Text as it is: no markup, no colours, no broken paths."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def warn(console: Console, text: str) -> None:
+    """A line that begins with the word warning."""
+    show_line(console, f"warning: {text}")

@@ -1,0 +1,119 @@
+"""Versions, devices, and what is missing; prints what to install for it, and never fails."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+from collections.abc import Callable, Iterator
+from importlib import metadata
+
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "numpy",
+    "opencv-python",
+    "kornia",
+    "scikit-image",
+    "pydantic",
+    "safetensors",
+    "rich",
+)
+OPTIONAL = {
+    "basicsr": "comparison with BasicSR and its training loop: pip install basicsr (Python below 3.13)",
+    "onnx": 'export to .onnx: pip install "srkd[export]"',
+    "onnxruntime": 'export to .onnx: pip install "srkd[export]"',
+    "onnxscript": 'export to .onnx: pip install "srkd[export]"',
+    "lmdb": "LMDB data sets: pip install lmdb",
+    "lpips": "the LPIPS metric: pip install lpips",
+    "tensorboardX": "logger.use_tb_logger: pip install tensorboardX",
+    "wandb": 'logger.wandb: pip install "srkd[wandb]"',
+}
+
+Line = tuple[str, str]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Nothing to choose."""
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print a table; always 0."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("what", "found", show_header=False)
+    for section in (versions, devices, optional_packages, basicsr, data_sets):
+        for name, text in attempt(section):
+            table.add_row(escape(name), escape(text))
+        table.add_section()
+    Console().print(table)
+    return 0
+
+
+def attempt(section: Callable[[], Iterator[Line]]) -> list[Line]:
+    """The lines of a section; a machine that is broken enough to fail here is what this command is for."""
+    lines: list[Line] = []
+    try:
+        lines.extend(section())
+    except Exception as error:
+        lines.append((section.__name__.replace("_", " "), f"failed: {type(error).__name__}: {error}"))
+    return lines
+
+
+def versions() -> Iterator[Line]:
+    """Python, srkd and the packages it needs."""
+    from srkd.provenance import provenance
+
+    own = provenance()
+    yield "srkd", f"{own['version']} {own['git']}".strip()
+    yield "python", f"{platform.python_version()} on {platform.platform()}"
+    for package in PACKAGES:
+        yield package, _version(package) or "missing: pip install srkd"
+
+
+def devices() -> Iterator[Line]:
+    """Processor, threads and accelerators."""
+    import torch
+
+    from srkd.inference.device import available_devices
+    from srkd.provenance import cpu_name
+
+    yield "processor", f"{cpu_name()}, {torch.get_num_threads()} threads"
+    for index in range(torch.cuda.device_count()):
+        memory = torch.cuda.get_device_properties(index).total_memory / 2**30
+        yield f"cuda:{index}", f"{torch.cuda.get_device_name(index)}, {memory:.0f} GiB, CUDA {torch.version.cuda}"
+    yield "device auto", available_devices()[0]
+
+
+def optional_packages() -> Iterator[Line]:
+    """Packages that enable something, and what is missing without them."""
+    for package, use in OPTIONAL.items():
+        yield package, _version(package) or f"missing; needed for {use}"
+
+
+def basicsr() -> Iterator[Line]:
+    """Whether BasicSR, if it is there, can be imported."""
+    from srkd.compat.basicsr import import_basicsr
+
+    if _version("basicsr"):
+        import_basicsr()
+        yield "import basicsr", "works"
+
+
+def data_sets() -> Iterator[Line]:
+    """Known test sets."""
+    from srkd.evaluation.sets import datasets_root, known_sets
+
+    root, found = datasets_root(), known_sets()
+    if not root.is_dir():
+        yield "test sets", f"no folder {root} (see datasets/README.md; $SRKD_DATASETS names another place)"
+    else:
+        yield "test sets", f"{', '.join(found) or 'none'} below {root}"
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,76 @@
+"""Networks, methods, data sets and metrics that option files can name, and their options.
+
+srkd list networks
+srkd list networks EDSR
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any
+
+KINDS = ("networks", "methods", "datasets", "metrics")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What kind, and which one."""
+    parser.add_argument("kind", choices=KINDS)
+    parser.add_argument("name", nargs="?", metavar="NAME", help="show the options of this one")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from srkd.cli.display import show_line
+    from srkd.registry import DATASETS, METHODS, METRICS, NETWORKS, Registry, option_names
+
+    registries: dict[str, Registry[Any]] = dict(zip(KINDS, (NETWORKS, METHODS, DATASETS, METRICS), strict=True))
+    registry, console = registries[args.kind], Console()
+    if args.name is None:
+        table = Table("name", "what it is")
+        for name in registry.names():
+            table.add_row(name, _plain(_doc(registry.get(name)).split("\n")[0]))
+        console.print(table)
+        return 0
+    component = registry.get(args.name)
+    show_line(console, f"{args.name}\n\n{re.split(_SECTION, _doc(component))[0].strip()}\n")
+    described = argument_docs(_doc(component))
+    table = Table("option", "type", "default", "meaning")
+    for name, parameter in option_names(component).items():
+        written = parameter.annotation
+        kind = "" if written is inspect.Parameter.empty else written
+        kind = kind if isinstance(kind, str) else inspect.formatannotation(kind)
+        required = parameter.default is inspect.Parameter.empty
+        default = "required" if required else repr(parameter.default)
+        table.add_row(name, _plain(kind), _plain(default), _plain(described.get(name, "")))
+    console.print(table)
+    return 0
+
+
+_SECTION = re.compile(r"^(?:Args|Returns|Raises|Attributes):$", re.MULTILINE)
+
+
+def argument_docs(doc: str) -> dict[str, str]:
+    """The texts of the section `Args:` of a docstring by the argument's name."""
+    section = re.search(r"^Args:\n((?:[ ]+.*\n?|\n)*)", doc, re.MULTILINE)
+    if section is None:
+        return {}
+    found = re.findall(r"^    (\w+)(?: \([^)]*\))?: ((?:.*)(?:\n {5,}.*)*)", section[1], re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in found}
+
+
+def _doc(component: Callable[..., Any]) -> str:
+    own = inspect.getdoc(component) or ""
+    constructor = inspect.getdoc(component.__init__) if inspect.isclass(component) else None
+    return f"{own}\n{constructor}" if constructor and "Args:" in constructor and "Args:" not in own else own
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

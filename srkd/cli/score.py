@@ -1,0 +1,37 @@
+"""PSNR and SSIM of images somebody else produced.
+
+  srkd score their_results/ datasets/Set5/HR --scale 4 -o results/theirs.json
+
+A result is named like its ground truth, with or without a suffix: baby.png, baby_x4.png, babyx4.png, baby_theirs.png.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Two folders and the scale."""
+    parser.add_argument("sr_dir", type=Path, metavar="SR_DIR", help="folder of results")
+    parser.add_argument("gt_dir", metavar="GT_DIR", help="folder of ground truth, or a known set")
+    parser.add_argument("--scale", type=int, required=True, help="for the mod-crop and the border")
+    parser.add_argument("--protocol", choices=["y", "rgb"], default="y", help="default: y")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE.json", help="result; .csv and .md are put beside it")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Score, show, write; 1 where an image could not be read."""
+    from rich.console import Console
+
+    from srkd.cli.display import show_result
+    from srkd.evaluation.protocols import protocol_of
+    from srkd.evaluation.scoring import score_folder
+    from srkd.evaluation.tables import result_path, write_result
+
+    if args.output:
+        result_path(args.output)
+    result = score_folder(args.sr_dir, args.gt_dir, protocol=protocol_of(args.protocol, args.scale))
+    show_result(Console(), result, write_result(args.output, result) if args.output else [])
+    result.raise_failures()
+    return 0
