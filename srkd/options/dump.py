@@ -22,7 +22,12 @@ class _Dumper(yaml.SafeDumper):
     def represent_on_one_line(self, data: list[Any]) -> yaml.Node:
         return self.represent_sequence(TAG + "seq", data, flow_style=True)
 
+    def represent_text(self, data: str) -> yaml.Node:
+        exotic = any(line_break in data for line_break in "\x85\u2028\u2029")  # PyYAML folds them outside of "…"
+        return self.represent_scalar(TAG + "str", data, style='"' if exotic else None)
 
+
+_Dumper.add_representer(str, _Dumper.represent_text)
 _Dumper.add_representer(list, _Dumper.represent_on_one_line)
 for _kind, (_pattern, _first) in RESOLVERS.items():
     _Dumper.add_implicit_resolver(TAG + _kind, _pattern, [character.strip("\0") for character in _first])

@@ -97,7 +97,7 @@ def test_an_alias_may_be_used_twice() -> None:
 
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
-texts = st.text(st.characters(exclude_categories=["Cs"]))
+texts = st.text(st.characters(exclude_categories=["Cs"])) | st.text("\x85\u2028\u2029\ufeff\n\r\t :#a'\"")
 looks_like_more = st.from_regex(
     r"[-+]?(0[xob])?[0-9_:.]+([eE][-+]?[0-9]+)?|yes|no|on|off|True|null|~|=|<<", fullmatch=True
 )
