@@ -1,0 +1,168 @@
+"""Training batches: random crops of image pairs, a function of the iteration's number alone."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Iterator
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from srkd.data.sampling import plan
+from srkd.types import Batch, InputError
+
+RGB8 = NDArray[np.uint8]
+Image = TypeVar("Image", bound=NDArray[Any])
+
+
+class PairSource(Protocol):
+    """What a training data set offers; `PairedImageDataset` is one."""
+
+    scale: int
+    gt_size: int | None
+    use_hflip: bool
+    use_rot: bool
+
+    def __len__(self) -> int: ...
+
+    def pair(self, index: int) -> tuple[RGB8, RGB8]:
+        """lq [h, w, 3] and gt [s·h, s·w, 3], RGB uint8, gt at least `gt_size` high and wide."""
+        ...
+
+    def prepare(self) -> None:
+        """Do what should happen once, before worker processes start."""
+        ...
+
+
+def crop_pair(lq: Image, gt: Image, *, gt_size: int, scale: int, u_top: float, u_left: float) -> tuple[Image, Image]:
+    """Cut the same square from both images; views, not copies.
+
+    Args:
+        lq: [h, w, …], gt: [s·h, s·w, …].
+        gt_size: side of the gt patch; the lq patch's is gt_size / scale.
+        u_top, u_left: uniform in [0, 1): every place on the lq grid is equally likely, the first and last included.
+    """
+    side = gt_size // scale
+    top = int(u_top * (lq.shape[0] - side + 1))
+    left = int(u_left * (lq.shape[1] - side + 1))
+    lq = lq[top : top + side, left : left + side]  # pyright: ignore[reportAssignmentType]
+    top, left = top * scale, left * scale
+    return lq, gt[top : top + gt_size, left : left + gt_size]  # pyright: ignore[reportReturnType]
+
+
+def dihedral(image: Image, *, hflip: bool, vflip: bool, transpose: bool) -> Image:
+    """Flip and transpose [H, W, …] in BasicSR's order: all eight orientations of a square; a view, not a copy."""
+    if hflip:
+        image = image[:, ::-1]  # pyright: ignore[reportAssignmentType]
+    if vflip:
+        image = image[::-1]  # pyright: ignore[reportAssignmentType]
+    return image.swapaxes(0, 1) if transpose else image  # pyright: ignore[reportReturnType]
+
+
+def images_to_tensor(images: RGB8) -> Tensor:
+    """uint8 images [B, H, W, C] → float32 [B, C, H, W] in [0, 1], contiguous."""
+    writable = np.require(images, requirements="W")  # torch warns about read-only arrays, such as cached ones
+    nchw = torch.from_numpy(writable).permute(0, 3, 1, 2)
+    return nchw.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
+
+
+class TrainBatches(Dataset[Batch]):
+    """The training batches of one process: `batches[iteration]` is a `Batch`, always the same for an iteration.
+
+    Args:
+        dataset: where pairs come from; its `gt_size` must be set.
+        seed: decides order, crops and flips.
+        batch_size: of this process; the whole batch has batch_size · world_size images.
+        rank, world_size: this process among those that share the batch.
+    """
+
+    def __init__(self, dataset: PairSource, *, seed: int, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
+        if dataset.gt_size is None:
+            raise InputError("the training data set has no gt_size: set the side of the patches, for example 192.")
+        if batch_size < 1:
+            raise InputError(f"the batch size is {batch_size}; it must be at least 1.")
+        self.dataset = dataset
+        self.gt_size = dataset.gt_size
+        self.seed = seed
+        self.batch_size = batch_size
+        self.rank = rank
+        self.world_size = world_size
+
+    def __getitem__(self, iteration: int) -> Batch:
+        """Float32 lq [B, 3, gt_size / s, gt_size / s] and gt [B, 3, gt_size, gt_size] in [0, 1]."""
+        data, gt_size, scale = self.dataset, self.gt_size, self.dataset.scale
+        images, u = plan(
+            self.seed,
+            iteration,
+            rank=self.rank,
+            world_size=self.world_size,
+            batch_size=self.batch_size,
+            num_images=len(data),
+        )
+        lqs = np.empty((self.batch_size, gt_size // scale, gt_size // scale, 3), np.uint8)
+        gts = np.empty((self.batch_size, gt_size, gt_size, 3), np.uint8)
+        for j, (u_top, u_left, u_hflip, u_vflip, u_transpose) in enumerate(u[:, :5].tolist()):
+            lq, gt = data.pair(int(images[j]))
+            hflip = data.use_hflip and u_hflip < 0.5
+            vflip = data.use_rot and u_vflip < 0.5
+            transpose = data.use_rot and u_transpose < 0.5
+            patches = crop_pair(lq, gt, gt_size=gt_size, scale=scale, u_top=u_top, u_left=u_left)
+            for place, patch in zip((lqs[j], gts[j]), patches, strict=True):
+                place[:] = dihedral(patch, hflip=hflip, vflip=vflip, transpose=transpose)
+        return Batch(images_to_tensor(lqs), images_to_tensor(gts))
+
+
+def train_loader(
+    batches: TrainBatches, *, start_iter: int, total_iter: int, num_workers: int, pin_memory: bool
+) -> Iterator[Batch]:
+    """Batches `start_iter` … `total_iter` − 1 in order, made by `num_workers` processes (0: by this one).
+
+    The data set's cache is filled before this returns, so that the workers share it.
+
+    Raises:
+        InputError: as the data set does; from a worker too it arrives here as it was raised.
+    """
+    batches.dataset.prepare()
+    # Forked workers share the cache; started in any other way each would receive a copy of it.
+    can_fork = num_workers > 0 and "fork" in multiprocessing.get_all_start_methods()
+    loader = DataLoader(
+        _Guarded(batches),
+        batch_size=None,
+        sampler=range(start_iter, total_iter),
+        num_workers=num_workers,
+        pin_memory=pin_memory,
+        worker_init_fn=_ignore_interrupts,
+        multiprocessing_context="fork" if can_fork else None,
+        generator=torch.Generator(),  # else each loader would take a number from the global one, and so change training
+    )
+    return _unguarded(loader)
+
+
+class _Guarded(Dataset[Batch | InputError]):
+    """Returns an `InputError` instead of raising it: raised, torch would replace its text by a traceback."""
+
+    def __init__(self, batches: TrainBatches) -> None:
+        self.batches = batches
+
+    def __getitem__(self, iteration: int) -> Batch | InputError:
+        try:
+            return self.batches[iteration]
+        except InputError as error:
+            return error
+
+
+def _unguarded(loader: DataLoader[Batch | InputError]) -> Iterator[Batch]:
+    for item in loader:
+        if isinstance(item, InputError):
+            raise item
+        yield item
+
+
+def _ignore_interrupts(worker: int) -> None:
+    """Ctrl-C reaches every process of the terminal; only the main one acts on it, and then ends its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,201 @@
+"""Where images lie: files in a folder, or the entries of an LMDB written by BasicSR's scripts."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from srkd.imaging.files import decode_image, list_images, read_image, to_rgb8
+from srkd.types import InputError
+
+RGB8 = NDArray[np.uint8]
+"""An RGB image [H, W, 3], uint8."""
+
+META_LINE = re.compile(r"^(?P<name>.+?)\s+\((?P<height>\d+),\s*(?P<width>\d+),\s*\d+\)")
+"""A line of BasicSR's meta-information files: `0001_s001.png (480,480,3)`, in an LMDB followed by the PNG level."""
+
+
+_ORIENTATION = 0x0112  # EXIF tag
+
+
+class StoredImage(Protocol):
+    """One image that can be asked for its size without decoding it."""
+
+    @property
+    def where(self) -> str:
+        """The file, or the LMDB and its key, for messages."""
+        ...
+
+    def size(self) -> tuple[int, int]:
+        """Height and width, from the header alone; raises `InputError` where it cannot be read."""
+        ...
+
+    def read(self) -> RGB8:
+        """Decode to RGB uint8 [H, W, 3]; raises `InputError` where that fails."""
+        ...
+
+    def identity(self) -> list[str | int]:
+        """Values that change when the stored bytes do: place, byte size, modification time."""
+        ...
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """An image file."""
+
+    path: Path
+
+    @property
+    def where(self) -> str:
+        """The path."""
+        return str(self.path)
+
+    def size(self) -> tuple[int, int]:
+        """Height and width from the file's header."""
+        try:
+            with Image.open(self.path) as image:
+                # Decoding applies the orientation of JPEGs (and of no other format): 5 to 8 swap the axes.
+                swapped = image.format == "JPEG" and image.getexif().get(_ORIENTATION, 1) >= 5
+                return (image.width, image.height) if swapped else (image.height, image.width)
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # a damaged header: any
+            raise InputError(f"the image {self.path} cannot be read: {error}.") from error
+
+    def read(self) -> RGB8:
+        """Decode the file."""
+        return to_rgb8(read_image(self.path))
+
+    def identity(self) -> list[str | int]:
+        """Path, byte size and modification time."""
+        status = self.path.stat()
+        return [str(self.path.resolve()), status.st_size, status.st_mtime_ns]
+
+
+@dataclass(frozen=True)
+class LmdbImage:
+    """One encoded image in an LMDB; `height` and `width` come from its `meta_info.txt`."""
+
+    folder: Path
+    key: str
+    height: int
+    width: int
+
+    @property
+    def where(self) -> str:
+        """The LMDB and the key."""
+        return f"{self.folder}[{self.key}]"
+
+    def size(self) -> tuple[int, int]:
+        """Height and width as `meta_info.txt` says."""
+        return self.height, self.width
+
+    def read(self) -> RGB8:
+        """Decode the entry."""
+        with _environments.get(self.folder).begin(write=False) as transaction:
+            data = transaction.get(self.key.encode("ascii"))
+        if data is None:
+            raise InputError(
+                f"{self.folder} has no key {self.key!r} although its meta_info.txt lists it; write the LMDB again."
+            )
+        return to_rgb8(decode_image(bytes(data), self.where))
+
+    def identity(self) -> list[str | int]:
+        """Database file, key, byte size and modification time."""
+        data = self.folder / "data.mdb"
+        status = data.stat()
+        return [str(data.resolve()), self.key, status.st_size, status.st_mtime_ns]
+
+
+def is_lmdb(root: Path) -> bool:
+    """An LMDB is recognised by its folder's suffix, as in BasicSR."""
+    return root.suffix == ".lmdb"
+
+
+def stored_images(root: Path) -> dict[str, StoredImage]:
+    """All images in `root` (a folder, or an LMDB) by stem, in order of name.
+
+    Raises:
+        InputError: the folder is missing or empty, or two files differ only in their suffix.
+    """
+    if is_lmdb(root):
+        return _lmdb_images(root)
+    images: dict[str, StoredImage] = {}
+    for path in list_images(root):
+        known = images.get(path.stem)
+        if known is not None:
+            raise InputError(f"{known.where} and {path.name} differ only in the suffix; images are paired by stem.")
+        images[path.stem] = ImageFile(path)
+    return images
+
+
+def meta_names(path: Path) -> list[str]:
+    """Stems listed in a meta-information file, in its order; a size after the name is optional."""
+    if not path.is_file():
+        raise InputError(f"meta-information file {path} does not exist.")
+    lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+    names = [Path(match["name"] if (match := META_LINE.match(line)) else line).stem for line in lines if line]
+    if not names:
+        raise InputError(f"meta-information file {path} lists no images.")
+    return names
+
+
+def first_few(names: Iterable[str], limit: int = 3) -> str:
+    """`a, b, c, …`: enough to find the fault without flooding the terminal."""
+    listed = list(names)
+    return ", ".join(listed[:limit]) + (", …" if len(listed) > limit else "")
+
+
+def _lmdb_images(root: Path) -> dict[str, StoredImage]:
+    meta = root / "meta_info.txt"
+    for file in (root / "data.mdb", meta):
+        if not file.is_file():
+            raise InputError(f"{root} is not an LMDB as BasicSR's scripts write it: {file.name} is missing.")
+    images: dict[str, StoredImage] = {}
+    for number, line in enumerate(meta.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        match = META_LINE.match(line)
+        if match is None:
+            raise InputError(f"{meta}, line {number}: {line!r} is not of the form 'baboon.png (480,500,3) 1'.")
+        key = match["name"].rsplit(".", 1)[0]
+        images[key] = LmdbImage(root, key, int(match["height"]), int(match["width"]))
+    if not images:
+        raise InputError(f"{meta} lists no images.")
+    return images
+
+
+class _Environments:
+    """Open LMDB environments of this process: one must not be opened twice, nor used after a fork."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._opened: dict[tuple[int, Path], Any] = {}
+
+    def get(self, folder: Path) -> Any:
+        with self._lock:
+            key = (os.getpid(), folder.resolve())
+            if key not in self._opened:
+                self._opened[key] = _open_lmdb(folder)
+            return self._opened[key]
+
+
+_environments = _Environments()
+
+
+def _open_lmdb(folder: Path) -> Any:
+    try:
+        import lmdb
+    except ImportError as error:
+        raise InputError(f"{folder} is an LMDB: install the package `lmdb` to read it.") from error
+    try:
+        return lmdb.open(str(folder), readonly=True, lock=False, readahead=False, meminit=False)
+    except lmdb.Error as error:
+        raise InputError(f"{folder} cannot be opened as an LMDB: {error}.") from error
