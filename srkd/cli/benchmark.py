@@ -63,14 +63,11 @@ def run(args: argparse.Namespace) -> int:
 
 def perform(job: Job) -> int:
     """Run a benchmark with a progress bar."""
-    import sys
-
     import numpy as np
     from numpy.typing import NDArray
     from rich.console import Console
-    from rich.progress import Progress
 
-    from srkd.cli.display import show_result, warn
+    from srkd.cli.display import progress_bar, show_result, warn
     from srkd.evaluation.benchmark import benchmark
     from srkd.evaluation.models import untrained_widths
     from srkd.evaluation.tables import result_path, write_result
@@ -83,7 +80,7 @@ def perform(job: Job) -> int:
     console = Console()
     for line in untrained_widths(job.models, job.widths):
         warn(console, line)
-    with Progress(console=Console(file=sys.stderr), transient=True) as progress:
+    with progress_bar() as progress:
         each = 1 + sum(len(job.widths or model.trained_widths()) for model in job.models)
         task = progress.add_task("benchmark", total=each * sum(len(test_set.images) for test_set in job.sets))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress
 
     from srkd.evaluation.benchmark import Result
 
@@ -29,6 +30,15 @@ def show_result(console: Console, result: Result, written: Sequence[Path]) -> No
     show_line(console, f"Protocol {result.protocol.describe()}.")
     if written:
         show_line(console, f"Written: {', '.join(map(str, written))}")
+
+
+def progress_bar() -> Progress:
+    """A bar on stderr that vanishes when the work is done, and is not there at all in a file or a pipe."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    return Progress(console=console, transient=True, disable=not console.is_terminal)
 
 
 def show_line(console: Console, text: str) -> None:

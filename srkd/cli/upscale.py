@@ -95,15 +95,11 @@ def plan(inputs: list[Path], output: Path, *, suffix: str, extension: str | None
 
 def upscale_files(upscaler: Upscaler, jobs: list[tuple[Path, Path]]) -> list[str]:
     """Upscale each file with a progress bar; returns a line for each that failed."""
-    import sys
-
-    from rich.console import Console
-    from rich.progress import Progress
-
+    from srkd.cli.display import progress_bar
     from srkd.imaging.files import read_image, write_image
 
     failures: list[str] = []
-    with Progress(console=Console(file=sys.stderr), transient=True) as progress:
+    with progress_bar() as progress:
         task = progress.add_task("upscale", total=len(jobs))
         for source, target in jobs:
             progress.update(task, description=source.name)

@@ -14,7 +14,7 @@ from torch import nn
 
 from srkd.evaluation.protocols import Protocol
 from srkd.imaging.resize import imresize
-from srkd.inference.upscaler import narrowed, upscale_image, upscale_plane
+from srkd.inference.upscaler import narrowed, takes_luma, upscale_image, upscale_plane
 from srkd.metrics.cost import multi_adds, parameters
 from srkd.networks.slim import Network
 from srkd.networks.weights import Weights, network_of, read_weights
@@ -117,7 +117,7 @@ def candidates(
     for model in models:
         if model.network is None:
             continue
-        if protocol.for_luma_networks and getattr(model.network, "num_in_ch", 3) != 1:
+        if protocol.for_luma_networks and not takes_luma(model.network):
             raise InputError(
                 f"protocol {protocol.name} is defined for bicubic and Y-channel networks; {model.name} is an RGB "
                 "network: use protocol y."

@@ -104,13 +104,9 @@ def sliced_forward(network: Network, width: float) -> Forward:
 @torch.inference_mode()
 def compare(reference: Forward, other: Forward, *, channels: int = 3) -> Parity:
     """Compare two forwards on a random photograph-like image and on a gradient, of different sizes."""
-    difference, squares, count = 0.0, 0.0, 0
-    for x in _check_images(channels):
-        error = (other(x).double() - reference(x).double()).abs()
-        difference = max(difference, float(error.max()))
-        squares += float(error.square().sum())
-        count += error.numel()
-    return Parity(difference, float(-10 * np.log10(squares / count)) if squares else float("inf"))
+    errors = torch.cat([(other(x).double() - reference(x).double()).flatten() for x in _check_images(channels)])
+    mse = float(errors.square().mean())
+    return Parity(float(errors.abs().max()), float(-10 * np.log10(mse)) if mse else float("inf"))
 
 
 def _check_images(channels: int) -> list[Tensor]:

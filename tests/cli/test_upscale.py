@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+
+from srkd.cli import main
+from srkd.imaging.files import read_image, write_image
+from srkd.inference.upscaler import Upscaler
+
+
+@pytest.fixture
+def odd(tmp_path, photo):
+    """One grey, one RGBA, one 16-bit and one corrupt image."""
+    small = photo[:9, :12]
+    alpha = np.linspace(0, 255, 108).reshape(9, 12).astype(np.uint8)
+    write_image(tmp_path / "odd" / "grey.png", small[..., 0])
+    write_image(tmp_path / "odd" / "rgba.png", np.dstack([small, alpha]))
+    write_image(tmp_path / "odd" / "deep.png", small.astype(np.uint16) * 257 + 1)
+    (tmp_path / "odd" / "corrupt.png").write_bytes(b"\x89PNG\r\n")
+    return tmp_path / "odd"
+
+
+def test_folder_of_odd_images(odd, checkpoint, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["upscale", str(odd), "-m", str(checkpoint), "-o", str(out), "--width", "1/2"]) == 1
+    captured = capsys.readouterr()
+    assert "3 of 4 images written" in captured.out and "corrupt.png" in captured.err
+    assert sorted(path.name for path in out.iterdir()) == ["deep.png", "grey.png", "rgba.png"]
+    upscaler = Upscaler(checkpoint, width=0.5, device="cpu")
+    for name, shape, dtype in (
+        ("grey", (18, 24), "uint8"),
+        ("rgba", (18, 24, 4), "uint8"),
+        ("deep", (18, 24, 3), "uint16"),
+    ):
+        result = read_image(out / f"{name}.png")
+        assert result.shape == shape and result.dtype == dtype
+        assert np.array_equal(result, upscaler(read_image(odd / f"{name}.png")))
+
+
+def test_existing_images_are_skipped_unless_told(odd, checkpoint, tmp_path, capsys):
+    (odd / "corrupt.png").unlink()
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "grey_x2.png").write_bytes(b"keep me")
+    command = ["upscale", str(odd), "-m", str(checkpoint), "-o", str(out), "--suffix", "_x2"]
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    assert "2 of 3 images written" in printed and "1 skipped as they exist" in printed
+    assert (out / "grey_x2.png").read_bytes() == b"keep me"
+    assert main([*command, "--overwrite"]) == 0
+    assert read_image(out / "grey_x2.png").shape == (18, 24)
+
+
+def test_one_file_to_one_file(odd, checkpoint, tmp_path):
+    assert main(["upscale", str(odd / "rgba.png"), "-m", str(checkpoint), "-o", str(tmp_path / "new" / "big.tif")]) == 0
+    assert read_image(tmp_path / "new" / "big.tif").shape == (18, 24, 4)
+    out = str(tmp_path / "folder")
+    assert main(["upscale", str(odd / "grey.png"), "-m", str(checkpoint), "-o", out, "--format", "jpg"]) == 0
+    assert read_image(tmp_path / "folder" / "grey.jpg").shape == (18, 24)
+
+
+def test_wrong_input_exits_2_and_writes_nothing(odd, checkpoint, tmp_path, capsys):
+    model, folder = ["-m", str(checkpoint)], str(odd)
+    write_image(tmp_path / "twin" / "grey.jpg", np.zeros((4, 4), np.uint8))
+    for command, message in (
+        ([folder, "-o", str(tmp_path / "o")], "say which network to use: -m MODEL"),
+        ([folder, *model, "-o", str(tmp_path / "o"), "--width", "0.3"], "`width` (=0.3) is not valid"),
+        ([folder, *model, "-o", str(tmp_path / "o"), "--width", "2"], "at most 1"),
+        ([folder, *model, "-o", str(tmp_path / "o"), "--format", "gif"], "unknown image format 'gif'"),
+        ([folder, str(tmp_path / "twin"), *model, "-o", str(tmp_path / "o")], "would both become"),
+        ([str(odd / "deep.png"), *model, "-o", folder], "would be replaced by its own result"),
+        ([str(odd / "none.png"), *model, "-o", str(tmp_path / "o")], "does not exist"),
+        ([folder, *model, "-o", str(checkpoint)], "is a file; several images need a folder"),
+        ([str(odd / "deep.png"), *model, "-o", str(tmp_path / "o.png"), "--suffix", "x"], "are for folders"),
+    ):
+        assert main(["upscale", *command]) == 2, command
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "o").exists() and not (tmp_path / "o.png").exists()

@@ -1,0 +1,74 @@
+import math
+
+import numpy as np
+import pytest
+
+from srkd.evaluation.benchmark import evaluate_image
+from srkd.evaluation.models import bicubic
+from srkd.evaluation.protocols import PROTOCOLS, Chosen, protocol_of
+from srkd.imaging.color import rgb_to_y
+from srkd.imaging.resize import imresize, mod_crop
+from srkd.metrics.psnr import psnr
+from srkd.metrics.ssim import ssim
+from srkd.types import InputError
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("name", ["y", "rgb"])
+def test_rounded_protocols_are_the_metrics_of_bicubic_images(name, scale, photo):
+    protocol = protocol_of(name, scale)
+    sample = protocol.prepare(photo[:83, :97])
+    gt = mod_crop(photo[:83, :97], scale)
+    sr = imresize(imresize(gt, scale=1 / scale), scale=scale)
+    scored = evaluate_image(sample, bicubic(scale), protocol)
+    assert np.array_equal(scored.sr, sr) and scored.seconds > 0
+    luma = name == "y"
+    assert scored.metrics == {
+        "psnr": psnr(sr, gt, crop_border=scale, test_y_channel=luma),
+        "ssim": ssim(sr, gt, crop_border=scale, test_y_channel=luma),
+    }
+
+
+def test_paper_y_keeps_the_small_image_in_floating_point(photo):
+    protocol = protocol_of("paper-y", 3)
+    sample = protocol.prepare(photo)
+    assert sample.gt.ndim == sample.lq.ndim == 2
+    assert np.array_equal(sample.gt, np.round(sample.gt)) and not np.array_equal(sample.lq, np.round(sample.lq))
+    assert np.abs(sample.gt - rgb_to_y(mod_crop(photo, 3))).max() <= 0.5
+    assert evaluate_image(sample, lambda lq: sample.gt + 0.4, protocol).metrics == {"psnr": math.inf, "ssim": 1.0}
+
+
+def test_given_lq_is_used_and_its_size_checked(photo):
+    protocol = protocol_of("y", 2)
+    lq = np.zeros((48, 60, 3), np.uint8)
+    assert protocol.prepare(photo, lq).lq is lq
+    with pytest.raises(InputError, match=r"48×59 .* must be 48×60"):
+        protocol.prepare(photo, lq[:, 1:])
+    with pytest.raises(InputError, match="use protocol y"):
+        protocol_of("paper-y", 2).prepare(photo, lq)
+
+
+def test_describe_names_what_matters():
+    lines = {name: protocol_of(name, 4).describe() for name in PROTOCOLS}
+    assert all(name in line and "×4" in line and "self-ensemble" in line for name, line in lines.items())
+    assert len(set(lines.values())) == 3
+    with pytest.raises(InputError, match=r"Did you mean 'paper-y'\? Known: y, paper-y, rgb"):
+        protocol_of("paper_y", 4)
+    with pytest.raises(InputError, match="at least 1"):
+        protocol_of("y", 0)
+
+
+def test_chosen_metrics_keep_their_own_options(photo):
+    metrics = {
+        "p": ("calculate_psnr", {"crop_border": 0}),
+        "s": ("calculate_ssim", {"crop_border": 2, "test_y_channel": True}),
+    }
+    protocol = Chosen(2, metrics)
+    sample = protocol.prepare(photo)
+    sr = bicubic(2)(sample.lq)
+    assert protocol.score(sr, sample.gt) == {
+        "p": psnr(sr, sample.gt),
+        "s": ssim(sr, sample.gt, crop_border=2, test_y_channel=True),
+    }
+    assert "p = calculate_psnr(crop_border=0)" in protocol.describe()
+    assert protocol.unlike_tables() == ["p"]

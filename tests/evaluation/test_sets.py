@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+
+from srkd.evaluation.sets import find_set, known_sets
+from srkd.imaging.files import write_image
+from srkd.types import InputError
+
+GREY = np.zeros((8, 9), np.uint8)
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    monkeypatch.setenv("SRKD_DATASETS", str(tmp_path / "data"))
+    return tmp_path / "data"
+
+
+@pytest.mark.parametrize(
+    ("place", "asked", "name"),
+    [
+        ("BSDS100/GTmod12", "b100", "B100"),
+        ("bsd100/HR", "BSD100", "B100"),
+        ("urban100", "Urban100", "Urban100"),
+        ("Manga109/HR", "manga109", "Manga109"),
+        ("DIV2K/DIV2K_valid_HR", "DIV2K_valid", "DIV2K_valid"),
+        ("Mine/hr", "mine", "Mine"),
+    ],
+)
+def test_names_in_any_case_and_layout(root, place, asked, name):
+    write_image(root / place / "a.png", GREY)
+    found = find_set(asked)
+    assert (found.name, list(found.images)) == (name, ["a"])
+    gt, lq = found.read(0)
+    assert gt.shape == (8, 9, 3) and lq is None
+
+
+@pytest.mark.parametrize("below", ["", "HR", "GTmod12"])
+def test_folders(tmp_path, below):
+    write_image(tmp_path / "Set5x" / below / "b.png", GREY)
+    write_image(tmp_path / "Set5x" / below / "a.jpg", GREY)
+    for given in {tmp_path / "Set5x", tmp_path / "Set5x" / below}:
+        assert (find_set(str(given)).name, list(find_set(str(given)).images)) == ("Set5x", ["a", "b"])
+    assert list(find_set(str(tmp_path / "Set5x")).first(1).images) == ["a"]
+
+
+def test_missing_set_says_where_was_looked(root):
+    with pytest.raises(InputError) as error:
+        find_set("BSD100")
+    for place in ("data/B100", "data/BSD100", "data/BSDS100", "HR/", "GTmod12/", "$SRKD_DATASETS"):
+        assert place in str(error.value)
+    root.mkdir()
+    with pytest.raises(InputError, match="Did you mean 'Set14'"):
+        find_set("Sett14")
+
+
+def test_folder_without_images_and_twins(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no image, neither in HR/, GTmod12/ nor directly"):
+        find_set(str(tmp_path / "empty"))
+    for suffix in ("png", "jpg"):
+        write_image(tmp_path / "twins" / f"a.{suffix}", GREY)
+    with pytest.raises(InputError, match="only in the suffix"):
+        find_set(str(tmp_path / "twins"))
+
+
+def test_known_sets(root):
+    write_image(root / "set14" / "a.png", GREY)
+    assert known_sets() == {"Set14": root / "set14"}

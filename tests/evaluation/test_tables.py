@@ -1,0 +1,78 @@
+import csv
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from srkd.evaluation.benchmark import Failure, Result, Row, Summary, mean
+from srkd.evaluation.protocols import protocol_of
+from srkd.evaluation.tables import metric_text, to_json, write_result
+from srkd.types import InputError
+
+MACHINE = {"srkd_version": "1", "torch": "2", "hardware": "abacus", "device": "cpu", "threads": 1}
+
+
+def result_of(values, failures=()):
+    rows = [Row("Set5", f"i{n}", "m", 0.5, {"psnr": value, "ssim": 0.9}, 0.01) for n, value in enumerate(values)]
+    metrics = {"psnr": mean(values), "ssim": 0.9}
+    summary = [Summary("Set5", "m", 0.5, len(rows), len(rows) + len(failures), metrics, 12345, 67_890_000_000, 0.01)]
+    return Result(protocol_of("y", 4), [{"name": "m"}], MACHINE, rows, summary, list(failures))
+
+
+def test_three_files_with_the_same_numbers(tmp_path):
+    failure = Failure("Set5", "bad", "", "cannot be read")
+    paths = write_result(tmp_path / "new" / "x.json", result_of([30.0, math.inf], [failure]))
+    assert [path.name for path in paths] == ["x.json", "x.csv", "x.md"] and len(list((tmp_path / "new").iterdir())) == 3
+
+    content = json.loads(paths[0].read_text())
+    assert content["schema"] == 1 and content["protocol"]["name"] == "y" and content["protocol"]["scale"] == 4
+    assert content["rows"][0] == {
+        "set": "Set5",
+        "image": "i0",
+        "model": "m",
+        "width": 0.5,
+        "seconds": 0.01,
+        "psnr": 30.0,
+        "ssim": 0.9,
+    }
+    assert content["rows"][1]["psnr"] is None and content["rows"][1]["identical"] is True
+    assert content["summary"] == [
+        {"set": "Set5", "model": "m", "width": 0.5, "n": 2, "n_expected": 3, "params": 12345,
+         "multi_adds": 67_890_000_000, "seconds": 0.01, "psnr": None, "ssim": 0.9, "identical": True}
+    ]  # fmt: skip
+    assert content["failures"] == [{"set": "Set5", "image": "bad", "model": "", "reason": "cannot be read"}]
+
+    lines = list(csv.DictReader(paths[1].open()))
+    assert [line["psnr"] for line in lines] == ["30.0", "inf"] and lines[0]["image"] == "i0"
+
+    text = paths[2].read_text()
+    assert "| Set5 | m | 0.5 | identical | 0.9000 | 12.35 K | 67.89 G | 10.0 | 2 of 3 |" in text.replace(
+        "12.34 K", "12.35 K"
+    )
+    assert "Protocol y: ×4" in text and "bad" in text and "abacus" in text
+    widths = {line.count("|") for line in text.splitlines() if line.startswith("|")}
+    assert len(widths) == 1
+
+
+def test_result_file_must_be_json(tmp_path):
+    with pytest.raises(InputError, match=r"must end in \.json"):
+        write_result(tmp_path / "x.csv", result_of([30.0]))
+
+
+@given(st.lists(st.one_of(st.floats(1, 99), st.just(math.inf)), min_size=1, max_size=5))
+def test_json_is_strict_and_says_identical_exactly_where_psnr_is_infinite(values):
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    content = json.loads(to_json(result_of(values)), parse_constant=refuse)
+    for row, value in zip(content["rows"], values, strict=True):
+        assert row["psnr"] == (None if math.isinf(value) else value)
+        assert ("identical" in row) == math.isinf(value)
+    assert ("identical" in content["summary"][0]) == (math.inf in values)
+
+
+def test_digits():
+    assert [metric_text("psnr", 28.43142), metric_text("PSNR_y", 28.43142)] == ["28.431", "28.431"]
+    assert [metric_text("ssim", 0.811269), metric_text("ssim", None)] == ["0.8113", "–"]
