@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,13 +98,12 @@ class LmdbImage:
 
     def read(self) -> RGB8:
         """Decode the entry."""
-        with _environments.get(self.folder).begin(write=False) as transaction:
-            data = transaction.get(self.key.encode("ascii"))
+        data = _lmdb_value(self.folder, self.key)
         if data is None:
             raise InputError(
                 f"{self.folder} has no key {self.key!r} although its meta_info.txt lists it; write the LMDB again."
             )
-        return to_rgb8(decode_image(bytes(data), self.where))
+        return to_rgb8(decode_image(data, self.where))
 
     def identity(self) -> list[str | int]:
         """Database file, key, byte size and modification time."""
@@ -172,30 +170,25 @@ def _lmdb_images(root: Path) -> dict[str, StoredImage]:
     return images
 
 
-class _Environments:
-    """Open LMDB environments of this process: one must not be opened twice, nor used after a fork."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._opened: dict[tuple[int, Path], Any] = {}
-
-    def get(self, folder: Path) -> Any:
-        with self._lock:
-            key = (os.getpid(), folder.resolve())
-            if key not in self._opened:
-                self._opened[key] = _open_lmdb(folder)
-            return self._opened[key]
+_one_at_a_time = threading.Lock()
 
 
-_environments = _Environments()
+def _lmdb_value(folder: Path, key: str) -> bytes | None:
+    """The bytes under `key`.
 
-
-def _open_lmdb(folder: Path) -> Any:
+    The environment is opened for every read: an open one can't be used after a fork, nor opened a second time.
+    Beside decoding the image this takes no time.
+    """
     try:
         import lmdb
     except ImportError as error:
         raise InputError(f"{folder} is an LMDB: install the package `lmdb` to read it.") from error
     try:
-        return lmdb.open(str(folder), readonly=True, lock=False, readahead=False, meminit=False)
+        with (
+            _one_at_a_time,
+            lmdb.open(str(folder), readonly=True, lock=False, readahead=False, meminit=False) as environment,
+            environment.begin() as transaction,
+        ):
+            return transaction.get(key.encode("utf-8"))
     except lmdb.Error as error:
-        raise InputError(f"{folder} cannot be opened as an LMDB: {error}.") from error
+        raise InputError(f"{folder} cannot be read as an LMDB: {error}.") from error

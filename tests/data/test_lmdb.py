@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import importlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from srkd.data.paired_image import IOBackend, PairedImageDataset
+from srkd.imaging.files import list_images, read_image
+from srkd.types import InputError
+
+Folders = tuple[Path, Path]
+WriteLmdb = Callable[[Path, Path], Path]
+
+
+def datasets(folders: Folders, lmdbs: Folders, backend: str) -> tuple[PairedImageDataset, PairedImageDataset]:
+    gt, lq = (str(root) for root in folders)
+    disk = PairedImageDataset(scale=2, dataroot_gt=gt, dataroot_lq=lq, io_backend=IOBackend("disk"))
+    gt, lq = (str(root) for root in lmdbs)
+    stored = PairedImageDataset(scale=2, dataroot_gt=gt, dataroot_lq=lq, io_backend=IOBackend(backend))  # type: ignore[arg-type]
+    return disk, stored
+
+
+def assert_same(one: PairedImageDataset, other: PairedImageDataset) -> None:
+    assert one.names == other.names
+    for index in range(len(one)):
+        for a, b in zip(one.pair(index), other.pair(index), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("backend", ["lmdb", "cache"])
+def test_lmdb_equals_folders(folders: Folders, tmp_path: Path, write_lmdb: WriteLmdb, backend: str) -> None:
+    lmdbs = write_lmdb(folders[0], tmp_path / "gt.lmdb"), write_lmdb(folders[1], tmp_path / "lq.lmdb")
+    assert_same(*datasets(folders, lmdbs, backend))
+
+
+def test_lmdb_written_by_basicsr(folders: Folders, tmp_path: Path, basicsr: ModuleType) -> None:
+    maker = importlib.import_module("basicsr.utils.lmdb_util").LmdbMaker
+    targets = tmp_path / "gt.lmdb", tmp_path / "lq.lmdb"
+    for source, target in zip(folders, targets, strict=True):
+        writer = maker(str(target), map_size=2**24)
+        for path in list_images(source):
+            writer.put(path.read_bytes(), path.stem, read_image(path).shape)
+        writer.close()
+    assert_same(*datasets(folders, targets, "lmdb"))
+
+
+def test_faults(folders: Folders, tmp_path: Path, write_lmdb: WriteLmdb) -> None:
+    gt = write_lmdb(folders[0], tmp_path / "gt.lmdb")
+
+    def build(root: Path) -> PairedImageDataset:
+        return PairedImageDataset(scale=2, dataroot_gt=str(root), io_backend=IOBackend("lmdb"))
+
+    with pytest.raises(InputError, match=r"absent.lmdb is not an LMDB .* data.mdb is missing"):
+        build(tmp_path / "absent.lmdb")
+
+    listed = shutil.copytree(gt, tmp_path / "listed.lmdb")
+    (listed / "meta_info.txt").write_text("im9.png (32,48,3) 1\n")
+    with pytest.raises(InputError, match="no key 'im9'"):
+        build(listed).pair(0)
+
+    sized = shutil.copytree(gt, tmp_path / "sized.lmdb")
+    (sized / "meta_info.txt").write_text("im0.png (320,48,3) 1\n")
+    with pytest.raises(InputError, match=r"im0\] decodes to 32×48 .* says 320×48"):
+        build(sized).pair(0)
+
+    (sized / "meta_info.txt").write_text("im0.png\n")
+    with pytest.raises(InputError, match="line 1"):
+        build(sized)
+
+    (gt / "data.mdb").write_bytes(b"nothing of the kind" * 500)
+    with pytest.raises(InputError, match="cannot be read as an LMDB"):
+        build(gt).pair(0)
