@@ -1,15 +1,17 @@
 """Train or distil a network from an option file.
 
-  srkd train -opt options/train/CSD/csd_edsr_x4.yml
-  srkd train -opt FILE train.total_iter=1000 network_g.num_feat=32     (override any option)
-  srkd train -opt FILE --auto_resume                                    (go on where it stopped)
-  srkd train -opt FILE --check                                          (build everything, a few steps, stop)
-  torchrun --nproc_per_node=4 -m srkd train -opt FILE                   (four GPUs)
+srkd train -opt options/train/CSD/csd_edsr_x4.yml
+srkd train -opt FILE train.total_iter=1000 network_g.num_feat=32     (override any option)
+srkd train -opt FILE --auto_resume                                    (go on where it stopped)
+srkd train -opt FILE --check                                          (build everything, a few steps, stop)
+torchrun --nproc_per_node=4 -m srkd train -opt FILE                   (four GPUs)
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     from srkd.options import load_train_options
 
     console = Console()
-    console_logging(console)
+    console_logging(console, level=logging.INFO if os.environ.get("RANK", "0") == "0" else logging.WARNING)
     opt = load_train_options(args.opt, [*args.overrides, *args.force_yml])
     if args.debug:
         opt = debugging(opt)

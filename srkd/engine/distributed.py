@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 import torch.distributed as dist
 
+from srkd.inference.device import choose_device
 from srkd.types import InputError
 
 
@@ -24,24 +25,6 @@ class World:
     def is_main(self) -> bool:
         """Whether this process writes files and logs."""
         return self.rank == 0
-
-
-def choose_device(wanted: str) -> torch.device:
-    """`auto` takes cuda, then mps, then cpu; a device that is not there is an `InputError`."""
-    available = [
-        *(["cuda"] if torch.cuda.is_available() else []),
-        *(["mps"] if torch.backends.mps.is_available() else []),
-        "cpu",
-    ]
-    if wanted == "auto":
-        return torch.device(available[0])
-    try:
-        device = torch.device(wanted)
-    except RuntimeError:
-        raise InputError(f"device {wanted!r} is unknown; this machine has {', '.join(available)}.") from None
-    if device.type not in available:
-        raise InputError(f"device {wanted!r} is not available; this machine has {', '.join(available)}.")
-    return device
 
 
 def join_world(launcher: Literal["none", "pytorch", "slurm"], wanted: str) -> World:

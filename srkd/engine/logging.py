@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from srkd.atomic import atomic_write_text
@@ -21,30 +20,25 @@ from srkd.types import InputError
 log = logging.getLogger("srkd")
 
 
-def console_logging(console: Console, *, verbose: bool = True) -> None:
+class ConsoleHandler(logging.Handler):
+    """Prints log lines above the progress bar; where the output is a file or a pipe, lines are never wrapped."""
+
+    def __init__(self, console: Console, level: int) -> None:
+        super().__init__(level)
+        self.console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one record, its level named from WARNING up."""
+        level = "" if record.levelno < logging.WARNING else f"{record.levelname}: "
+        self.console.print(level + record.getMessage(), markup=False, highlight=False, soft_wrap=True)
+
+
+def console_logging(console: Console, *, level: int = logging.INFO) -> None:
     """Send the package's log lines to the console."""
     log.setLevel(logging.INFO)
-    log.propagate = False
-    for handler in [handler for handler in log.handlers if isinstance(handler, RichHandler)]:
+    for handler in [handler for handler in log.handlers if isinstance(handler, ConsoleHandler)]:
         log.removeHandler(handler)
-    handler = RichHandler(
-        logging.INFO if verbose else logging.WARNING,
-        console=console,
-        show_time=False,
-        show_path=False,
-        show_level=False,
-        markup=False,
-        highlighter=None,
-        keywords=[],
-    )
-    handler.setFormatter(_LevelFormatter())
-    log.addHandler(handler)
-
-
-class _LevelFormatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        text = record.getMessage()
-        return text if record.levelno < logging.WARNING else f"{record.levelname}: {text}"
+    log.addHandler(ConsoleHandler(console, level))
 
 
 class RunLog:

@@ -228,7 +228,8 @@ class Trainer:
     def _print(self, losses: Losses, clock: Clock) -> None:
         self._check_finite()
         values = {name: value.item() for name, value in losses.items()}
-        epoch = self.batches.epoch(self.iteration * self.settings.accumulate - 1)
+        each = self.batches.batch_size * self.world.size * self.settings.accumulate
+        epoch = self.iteration * each // len(self.batches.dataset)
         seconds, data_seconds = clock.read()
         lr = self.optimizer.param_groups[0]["lr"]
         self.log.train(self.iteration, values, epoch=epoch, lr=lr, seconds=seconds, data_seconds=data_seconds)
@@ -330,4 +331,5 @@ class Trainer:
 def _parallel(method: Method, world: World) -> nn.Module:
     if world.size == 1:
         return method
-    return DistributedDataParallel(method, device_ids=[world.device.index] if world.device.type == "cuda" else None)
+    ids = [world.device.index] if world.device.type == "cuda" else None
+    return DistributedDataParallel(method, device_ids=ids)

@@ -101,15 +101,15 @@ class MeanShift(nn.Module):
     def __init__(self, rgb_mean: tuple[float, ...], img_range: float) -> None:
         super().__init__()
         self.img_range = img_range
-        self.register_buffer("mean", torch.tensor(rgb_mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(rgb_mean), persistent=False)
 
     def enter(self, x: Tensor, dtype: torch.dtype) -> Tensor:
         """Shift and scale [B, C, h, w] in [0, 1], then cast to the weights' `dtype`."""
-        return ((x - self.mean) * self.img_range).to(dtype)
+        return ((x - self.mean.view(1, -1, 1, 1)) * self.img_range).to(dtype)
 
     def leave(self, x: Tensor) -> Tensor:
         """Undo `enter`; half-precision features become fp32 before the mean is added."""
-        return (x.float() if x.dtype.itemsize < 4 else x) / self.img_range + self.mean
+        return (x.float() if x.dtype.itemsize < 4 else x) / self.img_range + self.mean.view(1, -1, 1, 1)
 
     def _apply(self, fn: Any, recurse: bool = True) -> MeanShift:
         exact = self.mean

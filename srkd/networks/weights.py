@@ -112,18 +112,29 @@ def load_params(network: torch.nn.Module, weights: Weights, *, strict: bool = Tr
     own = network.state_dict()
     sizes = {name: tuple(tensor.shape) for name, tensor in own.items()}
     given = {name: tuple(tensor.shape) for name, tensor in weights.params.items()}
-    differing = sorted(name for name in sizes.keys() | given.keys() if sizes.get(name) != given.get(name))
-    if differing and (strict or len(differing) == len(sizes.keys() | given.keys())):
+    names = list(dict.fromkeys([*sizes, *given]))
+    differing = [name for name in names if sizes.get(name) != given.get(name)]
+    if differing and (strict or len(differing) == len(names)):
         shown = "; ".join(
-            f"{name}: file {given.get(name, 'absent')}, network {sizes.get(name, 'absent')}" for name in differing[:5]
+            f"{name}: file {given.get(name, 'absent')}, network {sizes.get(name, 'absent')}" for name in differing[:3]
         )
-        more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
+        more = f"; and {len(differing) - 3} more" if len(differing) > 3 else ""
         raise InputError(
-            f"checkpoint {weights.path} does not fit {type(network).__name__}: {len(differing)} of "
-            f"{len(sizes.keys() | given.keys())} tensors differ ({shown}{more})."
+            f"checkpoint {weights.path} does not fit {type(network).__name__}: {len(differing)} of {len(names)} tensors "
+            f"differ ({shown}{more}).{_different_options(network, weights)}"
         )
     network.load_state_dict({**own, **{k: v for k, v in weights.params.items() if k not in differing}})
     return differing
+
+
+def _different_options(network: torch.nn.Module, weights: Weights) -> str:
+    """Which options the file's own description of its network answers otherwise."""
+    described = weights.meta.get("network_g")
+    if not isinstance(described, dict) or not isinstance(network, Network):
+        return ""
+    own = {"type": type(network).__name__, **_builtin(network.config)}
+    other = [f"{name}: {value}" for name, value in described.items() if name in own and own[name] != value]
+    return f" The file's network has {', '.join(other)}." if other else ""
 
 
 def network_of(weights: Weights) -> Network:

@@ -108,7 +108,7 @@ def test_wrong_network_in_checkpoint(recipe, train, capsys, tmp_path):
     recipe["path"]["pretrain_network_g"] = str(tmp_path / "x.pth")
     assert train(recipe) == 2
     message = capsys.readouterr().err
-    assert "x.pth" in message and "conv_first" in message
+    assert "x.pth" in message and "conv_first" in message and "num_feat: 4" in message
 
 
 def test_batch_too_small_for_the_negatives(recipe, train, capsys):
