@@ -92,6 +92,12 @@ def option_names(component: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     }
 
 
+def default_options(component: Callable[..., Any]) -> dict[str, Any]:
+    """The options of `component` that have a default, with it."""
+    empty = inspect.Parameter.empty
+    return {name: option.default for name, option in option_names(component).items() if option.default is not empty}
+
+
 def check_options(
     component: Callable[..., Any],
     given: Mapping[str, Any],

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from srkd.data.cache import Progress
 from srkd.data.sampling import plan
 from srkd.types import Batch, InputError
 
@@ -34,8 +35,8 @@ class PairSource(Protocol):
         """lq [h, w, 3] and gt [s·h, s·w, 3], RGB uint8, gt at least `gt_size` high and wide."""
         ...
 
-    def prepare(self) -> None:
-        """Do what should happen once, before worker processes start."""
+    def prepare(self, progress: Progress | None = None) -> None:
+        """Do what should happen once, before worker processes start; `progress` is told (done, in all)."""
         ...
 
 
@@ -118,16 +119,22 @@ class TrainBatches(Dataset[Batch]):
 
 
 def train_loader(
-    batches: TrainBatches, *, start_iter: int, total_iter: int, num_workers: int, pin_memory: bool
+    batches: TrainBatches,
+    *,
+    start_iter: int,
+    total_iter: int,
+    num_workers: int,
+    pin_memory: bool,
+    progress: Progress | None = None,
 ) -> Iterator[Batch]:
     """Batches `start_iter` … `total_iter` − 1 in order, made by `num_workers` processes (0: by this one).
 
-    The data set's cache is filled before this returns, so that the workers share it.
+    The data set's cache is filled before this returns, so that the workers share it; `progress` is told.
 
     Raises:
         InputError: as the data set does; from a worker too it arrives here as it was raised.
     """
-    batches.dataset.prepare()
+    batches.dataset.prepare(progress)
     # Forked workers share the cache; started in any other way each would receive a copy of it.
     can_fork = num_workers > 0 and "fork" in multiprocessing.get_all_start_methods()
     loader = DataLoader(

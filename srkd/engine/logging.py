@@ -77,6 +77,7 @@ class RunLog:
         self._wandb: Any = _wandb(name, wandb_project, wandb_resume_id) if wandb_project else None
         self._progress = _progress(console) if console is not None and console.is_terminal else None
         self._task: TaskID | None = None
+        self._decoding: TaskID | None = None
 
     def __enter__(self) -> RunLog:
         if self._file_handler:
@@ -84,7 +85,7 @@ class RunLog:
         if self._progress:
             self._progress.start()
             self._task = self._progress.add_task(
-                self.name[:24], total=self.total_iter, completed=self.start_iter, rate=0.0, waiting=0.0
+                self.name[:24], total=self.total_iter, completed=self.start_iter, note=""
             )
         return self
 
@@ -112,7 +113,16 @@ class RunLog:
         )
         self.scalars("train", iteration, {"lr": lr, "seconds": seconds, "data_seconds": data_seconds, **losses})
         if self._progress and self._task is not None:
-            self._progress.update(self._task, rate=1 / seconds, waiting=100 * data_seconds / seconds)
+            note = f"{1 / seconds:.1f} it/s · data {100 * data_seconds / seconds:.0f} %"
+            self._progress.update(self._task, note=note)
+
+    def decoding(self, done: int, total: int) -> None:
+        """Show how far the data set's cache is filled; the bar goes when it is full."""
+        if not self._progress:
+            return
+        if self._decoding is None:
+            self._decoding = self._progress.add_task("decoding", total=total, note="")
+        self._progress.update(self._decoding, completed=done, visible=done < total)
 
     def advance(self, iteration: int) -> None:
         """Move the progress bar."""
@@ -182,7 +192,7 @@ def _progress(console: Console) -> Progress:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]:.1f} it/s · data {task.fields[waiting]:.0f} %"),
+        TextColumn("{task.fields[note]}"),
         TimeRemainingColumn(),
         console=console,
         transient=True,

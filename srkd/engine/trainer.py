@@ -130,6 +130,7 @@ class Trainer:
                 self.last_saved = None  # the best result is part of the state
             if self.last_saved != self.folder.state(self.iteration):
                 self.save()
+            gather_objects(self.world, None)  # nobody leaves while another is still writing
         return 0 if finished else 128 + self.interrupted
 
     def rehearse(self, steps: int) -> tuple[tuple[float, float], Losses]:
@@ -153,6 +154,7 @@ class Trainer:
             total_iter=self.settings.total_iter * each,
             num_workers=self.settings.num_workers,
             pin_memory=self.world.device.type == "cuda",
+            progress=self.log.decoding,
         )
 
     def _step(self, loader: Iterator[Batch], clock: Clock) -> Losses:

@@ -83,9 +83,11 @@ def model_of(network: Network, weights: Weights, *, name: str) -> Model:
 
 
 def _short_name(path: Path) -> str:
-    """`<experiment>/net_g_5000` for a checkpoint of an experiment, else the file's stem."""
-    inside_experiment = path.parent.name == "models"
-    return f"{path.parent.parent.name}/{path.stem}" if inside_experiment else path.stem
+    """`<experiment>` for the latest checkpoint of an experiment, `<experiment>/5000` for another, else the stem."""
+    if path.parent.name != "models":
+        return path.stem
+    experiment, tag = path.parent.parent.name, path.stem.removeprefix("net_g_")
+    return experiment if tag == "latest" else f"{experiment}/{tag}"
 
 
 def common_scale(models: Sequence[Model], wanted: int | None) -> int:

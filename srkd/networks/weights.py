@@ -120,8 +120,8 @@ def load_params(network: torch.nn.Module, weights: Weights, *, strict: bool = Tr
         )
         more = f"; and {len(differing) - 3} more" if len(differing) > 3 else ""
         raise InputError(
-            f"checkpoint {weights.path} does not fit {type(network).__name__}: {len(differing)} of {len(names)} tensors "
-            f"differ ({shown}{more}).{_different_options(network, weights)}"
+            f"checkpoint {weights.path} does not fit {type(network).__name__}: "
+            f"{len(differing)} of {len(names)} tensors differ ({shown}{more}).{_different_options(network, weights)}"
         )
     network.load_state_dict({**own, **{k: v for k, v in weights.params.items() if k not in differing}})
     return differing

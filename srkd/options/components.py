@@ -20,6 +20,7 @@ from srkd.registry import (
     Problem,
     Registry,
     check_options,
+    default_options,
     option_names,
     raised,
 )
@@ -28,7 +29,11 @@ from srkd.types import InputError, did_you_mean
 
 @dataclass(frozen=True)
 class Component:
-    """A registered component with its checked options; what the file leaves out keeps the signature's default."""
+    """A registered component with its checked options, the defaults of its signature among them.
+
+    They are spelt out so that the copy of the options in an experiment's folder still means the same when a later
+    version of srkd has other defaults.
+    """
 
     type: str
     args: dict[str, Any] = dataclass_field(default_factory=dict[str, Any])
@@ -64,7 +69,7 @@ def _read(
     except InputError as error:
         return Component(""), [Problem(("type",), str(error))]
     args, problems = check_options(component, options, wired=wired, beside=beside)
-    return Component(str(kind), args), problems
+    return Component(str(kind), {**default_options(component), **args}), problems
 
 
 def _validator(registry: Registry[Any], *, wired: Collection[str] = (), beside: Collection[str] = ()) -> PlainValidator:

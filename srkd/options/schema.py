@@ -41,7 +41,7 @@ Fraction = Annotated[Float, Field(ge=0, lt=1)]
 class Block(BaseModel):
     """A block of an option file: immutable, and its unknown keys are answered with the nearest known one."""
 
-    model_config: ClassVar[ConfigDict] = {**STRICT, "frozen": True}
+    model_config: ClassVar[ConfigDict] = {**STRICT, "frozen": True, "validate_default": True}
 
     @model_validator(mode="wrap")
     @classmethod

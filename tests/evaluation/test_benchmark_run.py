@@ -155,7 +155,7 @@ def test_models_are_named_shortly_but_differently(tmp_path, network):
     for path in paths:
         save_network(path, network, params_ema=network.state_dict(), iter=5, method="CSD")
     models = load_models([paths[0], "bicubic", *paths])
-    assert [model.name for model in models] == ["csd/net_g_5", str(paths[1]), str(paths[2])]
+    assert [model.name for model in models] == ["csd/5", str(paths[1]), str(paths[2])]
     assert models[0].origin == {"path": str(paths[0]), "key": "params_ema", "iter": 5, "method": "CSD"}
 
 

@@ -24,7 +24,7 @@ def message_of(path: Path, *overrides: str) -> str:
 def test_a_small_file_has_the_documented_defaults(write: Write) -> None:
     opt = load_train_options(write())
     assert (opt.num_gpu, opt.manual_seed, opt.device, opt.plugins, opt.notices) == ("auto", 0, "auto", [], [])
-    assert opt.method == Component("Supervised")
+    assert opt.method.type == "Supervised"
     assert (opt.path.strict_load_g, opt.path.param_key_g) == (True, None)
     assert (opt.train.ema_decay, opt.train.ema_warmup, opt.train.warmup_iter) == (0.0, True, -1)
     assert (opt.train.precision, opt.train.compile, opt.train.accumulate, opt.train.grad_clip) == (
@@ -33,7 +33,7 @@ def test_a_small_file_has_the_documented_defaults(write: Write) -> None:
         1,
         None,
     )
-    assert opt.train.pixel_opt == Component("L1Loss")
+    assert opt.train.pixel_opt == Component("L1Loss", {"loss_weight": 1.0, "reduction": "mean"})
     assert opt.train.scheduler is None
     assert (opt.logger.print_freq, opt.logger.use_tb_logger, opt.logger.wandb) == (100, False, None)
     assert opt.datasets.train.name == "train"
@@ -140,7 +140,7 @@ class TestScale:
     def test_networks_are_given_the_scale(self, write: Write) -> None:
         opt = load_train_options(write(), ["scale=2", "network_g_teacher={type: EDSR}"])
         assert opt.network_g.args["upscale"] == 2
-        assert opt.network_g_teacher == Component("EDSR", {"upscale": 2})
+        assert opt.network_g_teacher is not None and opt.network_g_teacher.args["upscale"] == 2
 
     def test_a_dataset_may_repeat_it_but_not_contradict_it(self, write: Write) -> None:
         assert "scale" not in load_train_options(write(), ["datasets.train.scale=4"]).datasets.train.component.args
