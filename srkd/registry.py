@@ -92,10 +92,11 @@ def option_names(component: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     }
 
 
-def default_options(component: Callable[..., Any]) -> dict[str, Any]:
-    """The options of `component` that have a default, with it."""
+def with_defaults(component: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """`options` with the defaults of those that are absent, in the order of the signature."""
     empty = inspect.Parameter.empty
-    return {name: option.default for name, option in option_names(component).items() if option.default is not empty}
+    defaults = {name: option.default for name, option in option_names(component).items()}
+    return {name: value for name, value in {**defaults, **options}.items() if value is not empty}
 
 
 def check_options(

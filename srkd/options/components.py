@@ -20,9 +20,9 @@ from srkd.registry import (
     Problem,
     Registry,
     check_options,
-    default_options,
     option_names,
     raised,
+    with_defaults,
 )
 from srkd.types import InputError, did_you_mean
 
@@ -69,7 +69,7 @@ def _read(
     except InputError as error:
         return Component(""), [Problem(("type",), str(error))]
     args, problems = check_options(component, options, wired=wired, beside=beside)
-    return Component(str(kind), {**default_options(component), **args}), problems
+    return Component(str(kind), with_defaults(component, args)), problems
 
 
 def _validator(registry: Registry[Any], *, wired: Collection[str] = (), beside: Collection[str] = ()) -> PlainValidator:

@@ -33,7 +33,7 @@ class Coordinates:
         lq = np.stack([rows, columns, np.full_like(rows, index)], axis=-1)
         return lq, lq.repeat(2, axis=0).repeat(2, axis=1)
 
-    def prepare(self) -> None:
+    def prepare(self, progress=None) -> None:
         pass
 
 

@@ -49,7 +49,9 @@ def test_a_training_file() -> None:
     assert opt.val.val_freq == 5000
     assert isinstance(opt.val.val_freq, int)
     assert opt.val.metrics == {
-        "psnr": MetricBlock("calculate_psnr", {"crop_border": 4, "test_y_channel": False}, "higher")
+        "psnr": MetricBlock(
+            "calculate_psnr", {"crop_border": 4, "test_y_channel": False, "input_order": "HWC"}, "higher"
+        )
     }
     assert (opt.logger.print_freq, opt.logger.save_checkpoint_freq, opt.logger.use_tb_logger) == (100, 5000, True)
     assert opt.logger.wandb is not None
