@@ -40,6 +40,8 @@ Losses = dict[str, "Tensor"]
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     """Return `" Did you mean 'x'?"` for the nearest allowed name, or the empty string where none is near."""
     names = list(allowed)
+    if name in names:
+        return ""
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     if not near:  # case and underscores are the commonest slips: EDSr, edsr, ema-decay
         folded = {other.lower().replace("-", "_"): other for other in names}

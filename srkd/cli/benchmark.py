@@ -65,9 +65,8 @@ def perform(job: Job) -> int:
     """Run a benchmark with a progress bar."""
     import numpy as np
     from numpy.typing import NDArray
-    from rich.console import Console
 
-    from srkd.cli.display import progress_bar, show_result, warn
+    from srkd.cli.display import progress_bar, show_result, stdout_console, warn
     from srkd.evaluation.benchmark import benchmark
     from srkd.evaluation.models import untrained_widths
     from srkd.evaluation.tables import result_path, write_result
@@ -77,7 +76,7 @@ def perform(job: Job) -> int:
     if job.output:
         result_path(job.output)  # a wrong name is known before the work, not after it
     device = choose_device(job.device)
-    console = Console()
+    console = stdout_console()
     for line in untrained_widths(job.models, job.widths):
         warn(console, line)
     with progress_bar() as progress:
@@ -127,9 +126,8 @@ def _from_arguments(args: argparse.Namespace) -> Job:
 
 
 def _from_file(args: argparse.Namespace) -> Job:
-    from rich.console import Console
 
-    from srkd.cli.display import show_line, warn
+    from srkd.cli.display import show_line, stdout_console, warn
     from srkd.engine.build import build_dataset
     from srkd.evaluation.models import BICUBIC, model_of
     from srkd.evaluation.protocols import Chosen, protocol_of
@@ -142,7 +140,7 @@ def _from_file(args: argparse.Namespace) -> Job:
     if both:
         raise InputError(f"with -opt the file says it all: {', '.join(both)} cannot be given; use key.path=value.")
     opt = load_test_options(args.opt, [*args.models, *args.force_yml])
-    console = Console()
+    console = stdout_console()
     for notice in opt.notices:
         show_line(console, notice)
     if opt.path.pretrain_network_g is None:

@@ -41,9 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the five steps; stops at the first that fails."""
-    from rich.console import Console
+    from srkd.cli.display import stdout_console
 
-    console, began = Console(), time.perf_counter()
+    console, began = stdout_console(), time.perf_counter()
     out = Path(args.output)
     options = options_folder()
     copy_photographs(out / "photos")

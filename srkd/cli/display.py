@@ -13,6 +13,14 @@ if TYPE_CHECKING:
     from srkd.evaluation.benchmark import Result
 
 
+def stdout_console() -> Console:
+    """The console that commands print to; a file or a pipe is wide enough for every table."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=max(console.width, 160))
+
+
 def show_result(console: Console, result: Result, written: Sequence[Path]) -> None:
     """The summary as a table, the protocol under it, and the files that were written."""
     from rich.box import SIMPLE_HEAD

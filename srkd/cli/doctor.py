@@ -38,16 +38,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print a table; always 0."""
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
+
+    from srkd.cli.display import stdout_console
 
     table = Table("what", "found", show_header=False)
     for section in (versions, devices, optional_packages, basicsr, data_sets):
         for name, text in attempt(section):
             table.add_row(escape(name), escape(text))
         table.add_section()
-    Console().print(table)
+    stdout_console().print(table)
     return 0
 
 

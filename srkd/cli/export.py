@@ -20,9 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export, and say how exact it is."""
-    from rich.console import Console
 
-    from srkd.cli.display import show_line
+    from srkd.cli.display import show_line, stdout_console
     from srkd.inference.export import OPSET, export
     from srkd.registry import parse_width
 
@@ -30,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     parity = export(args.model, args.output, width=width)
     opset = f", ONNX opset {OPSET}" if args.output.suffix == ".onnx" else ""
     show_line(
-        Console(),
+        stdout_console(),
         f"{args.output}: {args.output.stat().st_size / 1e6:.2f} MB, width {width:.4g}{opset}. "
         f"Largest difference from the sliced network: {parity.max_difference:.1e} (images in 0..1).",
     )

@@ -23,14 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show a table."""
-    from rich.console import Console
     from rich.table import Table
 
-    from srkd.cli.display import show_line
+    from srkd.cli.display import show_line, stdout_console
     from srkd.registry import DATASETS, METHODS, METRICS, NETWORKS, Registry, option_names
 
     registries: dict[str, Registry[Any]] = dict(zip(KINDS, (NETWORKS, METHODS, DATASETS, METRICS), strict=True))
-    registry, console = registries[args.kind], Console()
+    registry, console = registries[args.kind], stdout_console()
     if args.name is None:
         table = Table("name", "what it is")
         for name in registry.names():

@@ -22,9 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Score, show, write; 1 where an image could not be read."""
-    from rich.console import Console
 
-    from srkd.cli.display import show_result
+    from srkd.cli.display import show_result, stdout_console
     from srkd.evaluation.protocols import protocol_of
     from srkd.evaluation.scoring import score_folder
     from srkd.evaluation.tables import result_path, write_result
@@ -32,6 +31,6 @@ def run(args: argparse.Namespace) -> int:
     if args.output:
         result_path(args.output)
     result = score_folder(args.sr_dir, args.gt_dir, protocol=protocol_of(args.protocol, args.scale))
-    show_result(Console(), result, write_result(args.output, result) if args.output else [])
+    show_result(stdout_console(), result, write_result(args.output, result) if args.output else [])
     result.raise_failures()
     return 0

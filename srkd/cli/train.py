@@ -32,15 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train; 0 when finished, 130 or 143 when interrupted with the state saved."""
-    from rich.console import Console
-
+    from srkd.cli.display import stdout_console
     from srkd.engine.build import Start, build_trainer
     from srkd.engine.check import check
     from srkd.engine.distributed import leave_world
     from srkd.engine.logging import console_logging
     from srkd.options import load_train_options
 
-    console = Console()
+    console = stdout_console()
     console_logging(console, level=logging.INFO if os.environ.get("RANK", "0") == "0" else logging.WARNING)
     opt = load_train_options(args.opt, [*args.overrides, *args.force_yml])
     if args.debug:

@@ -32,9 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Upscale everything; 1 where an image failed."""
-    from rich.console import Console
 
-    from srkd.cli.display import show_line
+    from srkd.cli.display import show_line, stdout_console
     from srkd.inference.upscaler import Upscaler
     from srkd.registry import parse_width
 
@@ -45,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     existing = [] if args.overwrite else [target for _, target in jobs if target.exists()]
     jobs = [(source, target) for source, target in jobs if target not in existing]
     failures = upscale_files(upscaler, jobs)
-    console = Console()
+    console = stdout_console()
     show_line(
         console,
         f"{len(jobs) - len(failures)} of {len(jobs) + len(existing)} images written to {args.output} "

@@ -31,7 +31,7 @@ def check(trainer: Trainer, console: Console) -> None:
     for name, value in losses.items():
         table.add_row(name, f"{value.item():.4e} × {method.weight(name, 0.0):g}")
     seconds, waiting = timing
-    hours = seconds * (settings.total_iter - trainer.iteration) / 3600
+    hours = seconds * settings.total_iter / 3600
     table.add_row("time per iteration", f"{seconds:.3f} s, {100 * waiting / seconds:.0f} % of it waiting for data")
     table.add_row("whole run", f"{settings.total_iter:,} iterations, about {hours:.2f} h")
     table.add_row("peak memory", f"{_peak_bytes(trainer.world.device) / 2**20:,.0f} MiB")

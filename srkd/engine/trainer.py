@@ -22,7 +22,7 @@ from srkd.engine.runtime import Clock, on_signals
 from srkd.engine.schedule import Rate
 from srkd.methods.base import Method
 from srkd.networks.weights import save_network
-from srkd.types import Batch, Losses, WorkError
+from srkd.types import Batch, InputError, Losses, WorkError
 
 log = logging.getLogger(__name__)
 
@@ -106,31 +106,38 @@ class Trainer:
 
     def run(self) -> int:
         """Train to the end. Returns 0, or 128 + the signal that interrupted the run (everything is saved then)."""
-        settings = self.settings
         with on_signals(self._interrupt), self.log:
-            loader = self._batches()
-            clock = Clock()
-            self.method.train()
-            while self.iteration < settings.total_iter:
-                losses = self._step(loader, clock)
-                self.iteration += 1
-                clock.lap()
-                self.log.advance(self.iteration)
-                if self.iteration % settings.print_freq == 0 or self.iteration == settings.total_iter:
-                    self._print(losses, clock)
-                if settings.val_freq and self.validate and self.iteration % settings.val_freq == 0:
-                    self._validate(clock)
-                if self.iteration % settings.save_freq == 0:
+            try:
+                return self._loop()
+            except InputError:  # an image that cannot be decoded: what was learnt before it is kept
+                if self.world.size == 1 and self.iteration:
                     self.save()
-                if self._should_stop():
-                    break
-            finished = self.iteration >= settings.total_iter
-            if finished and self.validate and (not settings.val_freq or self.iteration % settings.val_freq):
+                raise
+
+    def _loop(self) -> int:
+        settings = self.settings
+        loader, clock = self._batches(), Clock()
+        self.method.train()
+        while self.iteration < settings.total_iter:
+            losses = self._step(loader, clock)
+            self.iteration += 1
+            clock.lap()
+            self.log.advance(self.iteration)
+            if self.iteration % settings.print_freq == 0 or self.iteration == settings.total_iter:
+                self._print(losses, clock)
+            if settings.val_freq and self.validate and self.iteration % settings.val_freq == 0:
                 self._validate(clock)
-                self.last_saved = None  # the best result is part of the state
-            if self.last_saved != self.folder.state(self.iteration):
+            if self.iteration % settings.save_freq == 0:
                 self.save()
-            gather_objects(self.world, None)  # nobody leaves while another is still writing
+            if self._should_stop():
+                break
+        finished = self.iteration >= settings.total_iter
+        if finished and self.validate and (not settings.val_freq or self.iteration % settings.val_freq):
+            self._validate(clock)
+            self.last_saved = None  # the best result is part of the state
+        if self.last_saved != self.folder.state(self.iteration):
+            self.save()
+        gather_objects(self.world, None)  # nobody leaves while another is still writing
         return 0 if finished else 128 + self.interrupted
 
     def rehearse(self, steps: int) -> tuple[tuple[float, float], Losses]:
@@ -139,6 +146,7 @@ class Trainer:
         self.method.train()
         for done in range(steps):
             losses = self._step(loader, clock)
+            self.iteration += 1
             if done == 0:
                 clock = Clock()  # the first iteration decodes, allocates and compiles
             else:
@@ -169,9 +177,10 @@ class Trainer:
             if self.iteration == 0 and part == 1:
                 self._log_gradients(batch)
             last = part == self.settings.accumulate
-            with self._sync(last), self._autocast():
-                losses = self.parallel(batch)
-                total = self.method.total(losses, progress)
+            with self._sync(last):
+                with self._autocast():
+                    losses = self.parallel(batch)
+                    total = self.method.total(losses, progress)
                 self.scaler.scale(total / self.settings.accumulate).backward()
             self._watch(losses)
         if self.settings.grad_clip is not None:

@@ -132,6 +132,7 @@ def test_check_writes_nothing(recipe, train, tmp_path, capsys):
     assert train(recipe, "--check") == 0
     out = capsys.readouterr().out
     assert "l_contrast@0.25" in out and "time per iteration" in out and "[4, 3, 12, 12]" in out
+    assert out.count("Gradient norm") == 1
     assert not (tmp_path / "experiments").exists()
 
 

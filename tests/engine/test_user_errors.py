@@ -151,3 +151,20 @@ def test_missing_option_file(capsys):
 
     assert main(["train", "-opt", "nowhere.yml"]) == 2
     assert "nowhere.yml" in capsys.readouterr().err
+
+
+def test_an_image_that_breaks_during_training_keeps_what_was_learnt(recipe, train, capsys, photographs, tmp_path):
+    from srkd.data.sampling import plan
+
+    recipe["datasets"]["train"] |= {"io_backend": {"type": "disk"}, "batch_size_per_gpu": 1}
+    recipe["datasets"].pop("val")
+    recipe.pop("val")
+    third = int(plan(3, 2, rank=0, world_size=1, batch_size=1, num_images=4).image[0])
+    path = photographs / f"p{third}.png"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-600])  # its header is sound
+    assert train(recipe) == 2
+    assert path.name in capsys.readouterr().err
+    assert [state.name for state in (tmp_path / "experiments/tiny/training_states").iterdir()] == ["2.state"]
+    path.write_bytes(whole)
+    assert train(recipe, "--auto_resume") == 0
