@@ -8,21 +8,20 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import torch
 from rich.console import Console
-from torch import nn
 
 from srkd.atomic import atomic_write_text
 from srkd.data.batches import TrainBatches
 from srkd.data.paired_image import PairedImageDataset
 from srkd.engine.checkpoint import Folder, archive, load_state
 from srkd.engine.distributed import World, gather_objects, join_world
-from srkd.engine.logging import RunLog
+from srkd.engine.logging import RunLog, recording
 from srkd.engine.optim import Ema
 from srkd.engine.schedule import constant, with_warmup
 from srkd.engine.trainer import Settings, Trainer
@@ -31,6 +30,7 @@ from srkd.methods.base import Method
 from srkd.networks.slim import Network, channels_at
 from srkd.networks.weights import build_network, load_params, read_weights
 from srkd.options import Component, TrainOptions, dump_options
+from srkd.provenance import environment
 from srkd.registry import DATASETS, LOSSES, METHODS, METRICS, OPTIMIZERS, SCHEDULERS
 from srkd.types import InputError
 
@@ -62,14 +62,22 @@ def build_trainer(opt: TrainOptions, start: Start = Start()) -> Trainer:
     Raises:
         InputError: any of the input is wrong: it begins with the dotted option path.
     """
+    with recording() as records:
+        return _build(opt, start, records)
+
+
+def _build(opt: TrainOptions, start: Start, records: Sequence[logging.LogRecord]) -> Trainer:
     world = join_world(start.launcher, "cpu" if opt.num_gpu == 0 else opt.device)
-    _tell_devices(opt, world)
+    _tell(opt, world)
     folder = Folder(Path(opt.path.experiments_root or "experiments") / opt.name)
     state = _state_to_resume(opt, folder, start)
 
     torch.manual_seed(opt.manual_seed)
     torch.backends.cudnn.benchmark = True  # patches have one size; validation images are few
     student = build_student(opt)
+    log.info(
+        "network_g: %s, %s parameters", type(student).__name__, f"{sum(p.numel() for p in student.parameters()):,}"
+    )
     teacher = build_teacher(opt)
     pixel = construct("train.pixel_opt", LOSSES.get(opt.train.pixel_opt.type), opt.train.pixel_opt)
     method: Method = construct("method", METHODS.get(opt.method.type), opt.method, student, teacher, pixel)
@@ -94,7 +102,7 @@ def build_trainer(opt: TrainOptions, start: Start = Start()) -> Trainer:
     iteration = state["iter"] if state else 0
     if not start.dry:
         _prepare_folder(opt, folder, world, resuming=state is not None)
-    run_log = _run_log(opt, folder, world, start, iteration)
+    run_log = _run_log(opt, folder, world, start, iteration, records)
     validator = Validator(
         validation,
         metrics={
@@ -223,7 +231,8 @@ def _settings(opt: TrainOptions, world: World) -> Settings:
     )
 
 
-def _tell_devices(opt: TrainOptions, world: World) -> None:
+def _tell(opt: TrainOptions, world: World) -> None:
+    log.info(", ".join(f"{name} {value}" for name, value in environment(str(world.device)).items() if value != ""))
     for notice in opt.notices:
         log.info(notice)
     if world.device.type == "cpu" and opt.num_gpu not in (0, "auto"):
@@ -266,7 +275,9 @@ def _prepare_folder(opt: TrainOptions, folder: Folder, world: World, *, resuming
     gather_objects(world, None)  # nobody goes on before the folder is there
 
 
-def _run_log(opt: TrainOptions, folder: Folder, world: World, start: Start, iteration: int) -> RunLog:
+def _run_log(
+    opt: TrainOptions, folder: Folder, world: World, start: Start, iteration: int, earlier: Sequence[logging.LogRecord]
+) -> RunLog:
     writes = world.is_main and not start.dry
     wandb = opt.logger.wandb
     return RunLog(
@@ -274,14 +285,10 @@ def _run_log(opt: TrainOptions, folder: Folder, world: World, start: Start, iter
         opt.train.total_iter,
         console=start.console if world.is_main else None,
         log_file=folder.root / "train.log" if writes else None,
+        earlier=earlier,
         metrics_file=folder.metrics if writes else None,
         start_iter=iteration,
         tb_folder=Path("tb_logger") / opt.name if writes and opt.logger.use_tb_logger else None,
         wandb_project=wandb.project if writes and wandb else None,
         wandb_resume_id=wandb.resume_id if wandb else None,
     )
-
-
-def describe(network: nn.Module) -> str:
-    """Name and parameter count of a network, for the log."""
-    return f"{type(network).__name__}, {sum(p.numel() for p in network.parameters()):,} parameters"

@@ -7,7 +7,8 @@ import json
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -41,6 +42,26 @@ def console_logging(console: Console, *, level: int = logging.INFO) -> None:
     log.addHandler(ConsoleHandler(console, level))
 
 
+@contextmanager
+def recording() -> Generator[list[logging.LogRecord]]:
+    """Collect the package's log records inside the `with` block: what is said before a run has its log file."""
+    handler = _Collector()
+    log.addHandler(handler)
+    try:
+        yield handler.records
+    finally:
+        log.removeHandler(handler)
+
+
+class _Collector(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
 class RunLog:
     """Everything one training run writes about itself. Use as a context manager.
 
@@ -49,6 +70,7 @@ class RunLog:
         total_iter: iterations of the whole run.
         console: where the progress bar goes; None is silent (ranks other than 0, tests).
         log_file: text log; None for none.
+        earlier: records from before, written to the text log first.
         metrics_file: JSON lines; those beyond `start_iter` are dropped first, so that a resumed run repeats nothing.
         start_iter: iterations done before.
         tb_folder: TensorBoard event files; None for none.
@@ -62,6 +84,7 @@ class RunLog:
         *,
         console: Console | None = None,
         log_file: Path | None = None,
+        earlier: Sequence[logging.LogRecord] = (),
         metrics_file: Path | None = None,
         start_iter: int = 0,
         tb_folder: Path | None = None,
@@ -69,7 +92,7 @@ class RunLog:
         wandb_resume_id: str | None = None,
     ) -> None:
         self.name, self.total_iter, self.start_iter = name, total_iter, start_iter
-        self.console = console
+        self.earlier = earlier
         self._began = time.perf_counter()
         self._file_handler = _file_handler(log_file) if log_file else None
         self._metrics: TextIO | None = _open_metrics(metrics_file, start_iter) if metrics_file else None
@@ -81,6 +104,8 @@ class RunLog:
 
     def __enter__(self) -> RunLog:
         if self._file_handler:
+            for record in self.earlier:
+                self._file_handler.emit(record)
             log.addHandler(self._file_handler)
         if self._progress:
             self._progress.start()
