@@ -14,7 +14,7 @@ from torch import nn
 
 from srkd.evaluation.protocols import Protocol
 from srkd.imaging.resize import imresize
-from srkd.inference.upscaler import narrowed, takes_luma, upscale_image, upscale_plane
+from srkd.inference.upscaler import narrowed, takes_luma, trained_at, upscale_image, upscale_plane
 from srkd.metrics.cost import multi_adds, parameters
 from srkd.networks.slim import Network
 from srkd.networks.weights import Weights, network_of, read_weights
@@ -137,7 +137,7 @@ def untrained_widths(models: Sequence[Model], widths: Sequence[float] | None) ->
     lines: list[str] = []
     for model in models:
         trained = model.network.trained_widths if model.network else None
-        odd = [at for at in widths or () if trained and not any(abs(at - own) < 1e-6 for own in trained)]
+        odd = [at for at in widths or () if model.network and not trained_at(model.network, at)]
         if odd and trained:
             lines.append(
                 f"{model.name} was not trained at width {', '.join(f'{at:g}' for at in odd)} "

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from srkd import __version__
 from srkd.atomic import atomic_path
 from srkd.imaging.resize import imresize
-from srkd.inference.upscaler import narrowed
+from srkd.inference.upscaler import narrowed, warn_untrained
 from srkd.networks.slim import Network
 from srkd.networks.weights import load_network, network_of, read_weights, save_network
 from srkd.types import InputError, WorkError
@@ -75,6 +75,7 @@ def export(model: str | Path | Network, path: str | Path, *, width: float = 1.0)
     else:
         weights = read_weights(model)
         network, meta = network_of(weights), weights.meta
+    warn_untrained(network, width)
     small = narrowed(network, width).cpu().eval()
     if network.trained_widths:
         small.trained_widths = tuple(at / width for at in network.trained_widths if at <= width + 1e-9)

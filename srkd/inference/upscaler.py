@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,28 @@ from srkd.networks.weights import load_network
 from srkd.types import InputError
 
 
+log = logging.getLogger(__name__)
+
+
 def narrowed(network: Network, width: float) -> Network:
     """`narrow`, with a width that is not valid reported as the user's mistake."""
     try:
         return narrow(network, width)
     except ValueError as error:
         raise InputError(f"{type(network).__name__}: {error}") from None
+
+
+def trained_at(network: Network, width: float) -> bool:
+    """Whether training supervised `width`; True where the widths are unknown."""
+    trained = network.trained_widths
+    return trained is None or any(abs(width - own) < 1e-6 for own in trained)
+
+
+def warn_untrained(network: Network, width: float) -> None:
+    """Say in the log that a width was not trained: its output is noise."""
+    if network.trained_widths and not trained_at(network, width):
+        trained = ", ".join(f"{own:g}" for own in network.trained_widths)
+        log.warning("width %g was not trained (trained: %s): expect noise.", width, trained)
 
 
 def takes_luma(network: nn.Module) -> bool:
@@ -131,6 +148,7 @@ class Upscaler:
         except ValueError as error:
             raise InputError(str(error)) from None
         if channels not in self._narrow:
+            warn_untrained(self.network, width)
             self._narrow[channels] = narrowed(self.network, width).eval().to(self.device)
         self._current = self._narrow[channels]
         self._width = width
