@@ -19,7 +19,6 @@ from srkd.networks.slim import Network, channels_at, narrow
 from srkd.networks.weights import load_network
 from srkd.types import InputError
 
-
 log = logging.getLogger(__name__)
 
 
