@@ -80,11 +80,12 @@ def _build(opt: TrainOptions, start: Start, records: Sequence[logging.LogRecord]
     )
     teacher = build_teacher(opt)
     pixel = construct("train.pixel_opt", LOSSES.get(opt.train.pixel_opt.type), opt.train.pixel_opt)
-    method: Method = construct("method", METHODS.get(opt.method.type), opt.method, student, teacher, pixel)
-    if method.uses_teacher and teacher is None:
+    component = METHODS.get(opt.method.type)
+    if component.uses_teacher and teacher is None:
         raise InputError(f"method {opt.method.type} needs a teacher: give network_g_teacher.")
-    if teacher is not None and not method.uses_teacher:
+    if teacher is not None and not component.uses_teacher:
         raise InputError(f"method {opt.method.type} uses no teacher: remove network_g_teacher.")
+    method: Method = construct("method", component, opt.method, student, teacher, pixel)
     method.to(world.device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     batches = build_batches(opt, world)
     validation = {

@@ -24,7 +24,7 @@ from srkd.losses.perceptual import LAYERS, VGG19
 from srkd.losses.pixel import PixelLoss
 from srkd.methods.base import Frozen, Method
 from srkd.networks.slim import Network, channels_at
-from srkd.networks.taps import Taps
+from srkd.networks.taps import Taps, default_taps
 from srkd.networks.weights import load_network
 from srkd.registry import METHODS, STRICT, Width
 from srkd.types import Batch, InputError, Losses
@@ -197,12 +197,3 @@ def _build_space(space: PerceptualSpace, student: Network) -> tuple[Frozen, tupl
     if len(weights) != len(paths):
         raise InputError(f"`perceptual.layer_weights` has {len(weights)} values for {len(paths)} taps.")
     return Frozen(_TappedNetwork(network, paths)), weights
-
-
-def default_taps(network: Network) -> list[str]:
-    """The ends of the blocks at 0.4, 0.7 and 1.0 of the depth (SRKD's layers 4, 7 and 10 of 10)."""
-    body = getattr(network, "body", None)
-    if not isinstance(body, nn.Sequential) or not len(body):
-        raise InputError(f"{type(network).__name__} has no `body` of blocks: name the taps in the option file.")
-    ends = [max(round(fraction * len(body)), 1) - 1 for fraction in (0.4, 0.7, 1.0)]
-    return [f"body.{end}" for end in dict.fromkeys(ends)]

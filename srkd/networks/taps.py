@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from srkd.types import InputError, did_you_mean
 
 
 class _Reached(Exception):  # noqa: N818 (not an error: it ends a forward pass whose rest is not needed)
-    pass
+    """Carries the tapped tensors."""
+
+    def __init__(self, features: list[Tensor]) -> None:
+        super().__init__()
+        self.features = features
 
 
 class Taps:
-    """Records the outputs of named modules while `module` runs.
+    """The outputs of named modules of `module`, recorded while it runs through `run` or `features`.
 
     A tap is the output of the module at that path, before anything that follows it: `conv_after_body` of EDSR is
-    pre-skip. Recorded tensors are the graph's own; the networks here never change a tapped tensor in place.
+    before the long skip, `features` after it. Recorded tensors are the graph's own; one that the network changes in
+    place afterwards is refused. Nothing is recorded when the module is called directly, as validation does.
 
     Args:
         module: the network.
@@ -37,32 +44,86 @@ class Taps:
                 )
         self.module = module
         self.paths = list(paths)
-        self._recorded: dict[str, Tensor] = {}
+        self._recorded: dict[str, tuple[Tensor, int]] = {}
+        self._recording = False
         self._stop_when_complete = False
-        for path in paths:
-            modules[path].register_forward_hook(self._hook(path))
+        for path in dict.fromkeys(paths):
+            # a partial of a bound method: a deep copy of network and taps records into the copy
+            modules[path].register_forward_hook(functools.partial(self._record, path))
 
-    def _hook(self, path: str) -> Any:
-        def record(module: nn.Module, inputs: Any, output: Tensor) -> None:
-            self._recorded[path] = output
-            if self._stop_when_complete and len(self._recorded) == len(self.paths):
-                raise _Reached
+    def _record(self, path: str, module: nn.Module, inputs: Any, output: Tensor) -> None:
+        if not self._recording:
+            return
+        self._recorded[path] = output, _version(output)
+        if self._stop_when_complete and len(self._recorded) == len(set(self.paths)):
+            raise _Reached(self._take())
 
-        return record
+    def run(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The module's output for `x` [B, C, h, w], and the tapped tensors in the order of the paths.
 
-    def take(self) -> list[Tensor]:
-        """The tensors of the last forward pass, in the order of the paths, [B, C, h, w] each; forgets them."""
-        recorded, self._recorded = self._recorded, {}
-        return [recorded[path] for path in self.paths]
+        Raises:
+            InputError: a tap's module was not called, or its output was changed in place afterwards.
+        """
+        self._recording = True
+        try:
+            return self.module(x), self._take()
+        finally:
+            self._recording, self._recorded = False, {}
 
     def features(self, x: Tensor) -> list[Tensor]:
         """Run the module on `x` [B, C, h, w] only as far as the last tap, and return the tapped tensors."""
         self._stop_when_complete = True
-        self._recorded = {}
         try:
-            self.module(x)
-        except _Reached:
-            pass
+            return self.run(x)[1]
+        except _Reached as reached:
+            return reached.features
         finally:
             self._stop_when_complete = False
-        return self.take()
+
+    def _take(self) -> list[Tensor]:
+        silent = [path for path in self.paths if path not in self._recorded]
+        if silent:
+            raise InputError(
+                f"tap {silent[0]!r} of {type(self.module).__name__} is not called in its forward pass: a container, or "
+                "a module used through its methods. Name a layer inside it."
+            )
+        changed = [path for path, (tensor, version) in self._recorded.items() if _version(tensor) != version]
+        if changed:
+            raise InputError(
+                f"tap {changed[0]!r} of {type(self.module).__name__} is changed in place by the layer that follows it "
+                "(an activation), so its output no longer exists. Name the block around it."
+            )
+        return [self._recorded[path][0] for path in self.paths]
+
+
+def _version(tensor: Tensor) -> int:
+    """How often the tensor was written to; not asked while a graph is being captured."""
+    return 0 if torch.compiler.is_compiling() or tensor.is_inference() else tensor._version
+
+
+def default_taps(network: nn.Module) -> list[str]:
+    """The ends of the blocks at 0.4, 0.7 and 1.0 of the depth (SRKD's layers 4, 7 and 10 of 10).
+
+    Raises:
+        InputError: the network has no `body` of blocks.
+    """
+    count = len(body_of(network))
+    ends = [max(round(fraction * count), 1) - 1 for fraction in (0.4, 0.7, 1.0)]
+    return [f"body.{end}" for end in dict.fromkeys(ends)]
+
+
+def body_of(network: nn.Module) -> nn.Sequential:
+    """The blocks of a network that keeps them in `body`.
+
+    Raises:
+        InputError: it has none, so that taps have to be named.
+    """
+    body = getattr(network, "body", None)
+    if not isinstance(body, nn.Sequential) or not len(body):
+        raise InputError(f"{type(network).__name__} has no `body` of blocks: name the taps in the option file.")
+    return body
+
+
+def feature_range(network: nn.Module) -> float:
+    """The range that a network's features grow with: its `img_range`, or 1 where it has none."""
+    return float(getattr(network, "img_range", 1.0))

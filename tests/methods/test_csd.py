@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from srkd.losses.perceptual import VGG19
 from srkd.losses.pixel import L1Loss
-from srkd.methods.csd import CSD, NetworkSpace, VGGSpace, default_taps
+from srkd.methods.csd import CSD, NetworkSpace, VGGSpace
 from srkd.networks.edsr import EDSR
 from srkd.networks.weights import save_network
 from srkd.types import Batch, InputError
@@ -100,11 +100,6 @@ def test_network_space_is_a_frozen_copy(student, batch, tmp_path):
     save_network(tmp_path / "n.pth", student)
     other = CSD(student, None, L1Loss(), perceptual=NetworkSpace(path=str(tmp_path / "n.pth"), taps=("conv_first",)))
     assert len(other._features(batch.gt)) == 1
-
-
-def test_default_taps():
-    assert default_taps(EDSR(num_feat=4, num_block=10)) == ["body.3", "body.6", "body.9"]
-    assert default_taps(EDSR(num_feat=4, num_block=1)) == ["body.0"]
 
 
 @pytest.mark.parametrize(
