@@ -2,10 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from srkd.networks.slim import SlimConv2d
+from srkd.networks.slim import SlimConv2d, SlimConvTranspose2d
+
+
+def require_at_least(least: int, options: Mapping[str, int]) -> None:
+    """Check options by name.
+
+    Raises:
+        ValueError: one of them is below `least`.
+    """
+    for name, value in options.items():
+        if value < least:
+            raise ValueError(f"`{name}` (={value}) must be at least {least}.")
+
+
+def require_image_range(img_range: float, rgb_mean: tuple[float, ...], num_in_ch: int, num_out_ch: int) -> None:
+    """Check the options of `MeanShift`.
+
+    Raises:
+        ValueError: the range is not positive, or the mean has neither one value nor one a channel.
+    """
+    if not img_range > 0:
+        raise ValueError(f"`img_range` (={img_range}) must be positive.")
+    if len(rgb_mean) != 1 and {len(rgb_mean)} != {num_in_ch, num_out_ch}:
+        raise ValueError(
+            f"`rgb_mean` has {len(rgb_mean)} values; it needs one, or one a channel (`num_in_ch` = {num_in_ch}, "
+            f"`num_out_ch` = {num_out_ch})."
+        )
+
+
+class SlimSequential(nn.Sequential):
+    """Layers one after the other, all of whose convolutions have the same number of output channels."""
+
+    def forward(self, input: Tensor, out: int | None = None) -> Tensor:
+        """[B, in, h, w] -> [B, out, h', w'] for any `in` and `out` up to the full ones (None: all)."""
+        for layer in self:
+            sliced = isinstance(layer, SlimConv2d | SlimConvTranspose2d)
+            input = layer(input, out) if sliced else layer(input)
+        return input
 
 
 class ResidualBlock(nn.Module):
@@ -45,10 +84,16 @@ class SubPixelUpsampler(nn.Sequential):
 
     Paper: Shi et al., "Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel Convolutional
     Neural Network", CVPR 2016.
+
+    Args:
+        scale: the product of the steps' factors.
+        num_feat: channels at full width.
+        relu: whether each step ends with a ReLU.
     """
 
-    def __init__(self, scale: int, num_feat: int) -> None:
+    def __init__(self, scale: int, num_feat: int, *, relu: bool = False) -> None:
         self.factors = upsampler_factors(scale)
+        self.relu = relu
         layers: list[nn.Module] = []
         for factor in self.factors:
             layers += [SlimConv2d(num_feat, num_feat * factor**2, 3, padding=1), nn.PixelShuffle(factor)]
@@ -61,5 +106,15 @@ class SubPixelUpsampler(nn.Sequential):
             if isinstance(layer, SlimConv2d):
                 input = layer(input, layer.out_channels * channels // layer.in_channels)
             else:
-                input = layer(input)
+                input = F.relu(layer(input)) if self.relu else layer(input)
         return input
+
+    @property
+    def radius(self) -> float:
+        """How many low-resolution pixels it sees in each direction, together with a 3×3 convolution after it."""
+        # Every 3×3 convolution adds one pixel of the resolution it works at.
+        radius, resolution = 0.0, 1
+        for factor in self.factors:
+            radius += 1 / resolution
+            resolution *= factor
+        return radius + 1 / resolution

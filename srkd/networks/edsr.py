@@ -10,8 +10,8 @@ import math
 
 from torch import Tensor, nn
 
-from srkd.networks.blocks import ResidualBlock, SubPixelUpsampler
-from srkd.networks.slim import MeanShift, Network, SlimConv2d, channels_at
+from srkd.networks.blocks import ResidualBlock, SubPixelUpsampler, require_at_least, require_image_range
+from srkd.networks.slim import MeanShift, Network, SlimConv2d
 from srkd.registry import NETWORKS
 
 
@@ -43,18 +43,9 @@ class EDSR(Network):
         rgb_mean: tuple[float, ...] = (0.4488, 0.4371, 0.4040),
     ) -> None:
         super().__init__()
-        for name, value in (("num_feat", num_feat), ("num_in_ch", num_in_ch), ("num_out_ch", num_out_ch)):
-            if value < 1:
-                raise ValueError(f"`{name}` (={value}) must be at least 1.")
-        if num_block < 0:
-            raise ValueError(f"`num_block` (={num_block}) must not be negative.")
-        if not img_range > 0:
-            raise ValueError(f"`img_range` (={img_range}) must be positive.")
-        if len(rgb_mean) != 1 and {len(rgb_mean)} != {num_in_ch, num_out_ch}:
-            raise ValueError(
-                f"`rgb_mean` has {len(rgb_mean)} values; it needs one, or one a channel (`num_in_ch` = {num_in_ch}, "
-                f"`num_out_ch` = {num_out_ch})."
-            )
+        require_at_least(1, {"num_feat": num_feat, "num_in_ch": num_in_ch, "num_out_ch": num_out_ch})
+        require_at_least(0, {"num_block": num_block})
+        require_image_range(img_range, rgb_mean, num_in_ch, num_out_ch)
         self.num_in_ch, self.num_out_ch = num_in_ch, num_out_ch
         self.num_feat, self.num_block = num_feat, num_block
         self.upscale, self.res_scale = upscale, res_scale
@@ -69,12 +60,8 @@ class EDSR(Network):
         self.upsample = SubPixelUpsampler(upscale, num_feat)
         self.conv_last = SlimConv2d(num_feat, num_out_ch, 3, padding=1)
 
-        # Every 3×3 convolution adds one pixel of the resolution it works at: two in head and body's end, two a block.
-        radius, resolution = 2.0 + 2 * num_block, 1
-        for factor in self.upsample.factors:
-            radius += 1 / resolution
-            resolution *= factor
-        self.receptive_field = math.ceil(radius + 1 / resolution)
+        # One pixel for every 3×3 convolution: two in head and body's end, two a block.
+        self.receptive_field = math.ceil(2 + 2 * num_block + self.upsample.radius)
 
     def forward(self, x: Tensor, width: float = 1.0) -> Tensor:
         """Super-resolve [B, num_in_ch, h, w] in [0, 1] to [B, num_out_ch, s·h, s·w]; not clipped.
@@ -82,7 +69,7 @@ class EDSR(Network):
         Raises:
             ValueError: `width` is not valid for `num_feat`.
         """
-        channels = channels_at(self.num_feat, width)
+        channels = self.channels(width)
         head = self.conv_first(self.shift.enter(x, self.conv_first.weight.dtype), channels)
         features = self.features(head + self.conv_after_body(self.body(head), channels))
         return self.shift.leave(self.conv_last(self.upsample(features)))

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-def channels_at(num_feat: int, width: float) -> int:
-    """Channels that `width` keeps of `num_feat`.
+def channels_at(num_feat: int, width: float, *, name: str = "num_feat") -> int:
+    """Channels that `width` keeps of `num_feat`, which the error calls `name`.
 
     Raises:
         ValueError: `num_feat · width` is not a whole number of at least 1 (within 1e-6), or `width` exceeds 1.
@@ -30,7 +30,7 @@ def channels_at(num_feat: int, width: float) -> int:
     lower = min(max(int(exact), 1), num_feat)
     near = [f"{count}/{num_feat} = {count / num_feat:.6g}" for count in sorted({lower, min(lower + 1, num_feat)})]
     raise ValueError(
-        f"`width` (={width:g}) is not valid for `num_feat` (={num_feat}): num_feat · width must be a whole number "
+        f"`width` (={width:g}) is not valid for `{name}` (={num_feat}): {name} · width must be a whole number "
         f"from 1 to {num_feat}. Nearest valid: {', '.join(near)}."
     )
 
@@ -39,17 +39,42 @@ class SlimConv2d(nn.Conv2d):
     """A convolution that computes with a prefix of its channels.
 
     The number of input channels is that of the input; the number of output channels is asked for (`out`, default all).
-    At full size it is exactly `nn.Conv2d`: same weights, same names, same result.
+    At full size it is exactly `nn.Conv2d`: same weights, same names, same result. `groups` is 1, or the number of
+    channels (depthwise).
     """
 
     def forward(self, input: Tensor, out: int | None = None) -> Tensor:
-        """Convolve [B, in, h, w] with weight[:out, :in] into [B, out, h, w]."""
+        """Convolve [B, in, h, w] with weight[:out, :in] into [B, out, h, w]; depthwise, `out` is `in`."""
+        out = self.out_channels if out is None else out
+        weight, bias, groups = self.weight, self.bias, self.groups
+        if (out, input.shape[1]) != (self.out_channels, self.in_channels):
+            groups = 1 if groups == 1 else input.shape[1]
+            weight = self.kernel(out, input.shape[1] // groups)
+            bias = None if bias is None else bias[:out]
+        return F.conv2d(input, weight, bias, self.stride, self.padding, self.dilation, groups)
+
+    def kernel(self, rows: int, columns: int) -> Tensor:
+        """The weights of a narrower convolution, [rows, columns, k, k]; `narrow` copies what this returns.
+
+        A convolution whose narrow weights are not a prefix of the wide ones overrides it.
+        """
+        return self.weight[:rows, :columns]
+
+
+class SlimConvTranspose2d(nn.ConvTranspose2d):
+    """A transposed convolution that computes with a prefix of its channels; otherwise as `SlimConv2d`."""
+
+    def forward(self, input: Tensor, out: int | None = None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Convolve [B, in, h, w] with weight[:in, :out] into [B, out, s·h, s·w]."""
         out = self.out_channels if out is None else out
         weight, bias = self.weight, self.bias
-        if (out, input.shape[1]) != weight.shape[:2]:
-            weight = weight[:out, : input.shape[1]]
+        if (input.shape[1], out) != (self.in_channels, self.out_channels):
+            weight = weight[: input.shape[1], :out]
             bias = None if bias is None else bias[:out]
-        return F.conv2d(input, weight, bias, self.stride, self.padding, self.dilation, self.groups)
+        assert isinstance(self.padding, tuple)  # only a convolution's may be a word
+        return F.conv_transpose2d(
+            input, weight, bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation
+        )
 
 
 class Network(nn.Module):
@@ -59,6 +84,9 @@ class Network(nn.Module):
 
     Attributes:
         scale: upscaling factor s.
+        num_in_ch: channels of the input: 3 for RGB; 1 for Y in [16, 235]/255 (BT.601), then training, validation and
+            inference convert images to Y by themselves.
+        num_out_ch: channels of the output.
         num_feat: channels at full width.
         receptive_field: how many low-resolution pixels an output pixel sees in each direction (a radius, hence also the
             margin of exact tiling); None where it is unbounded or depends on the position.
@@ -66,6 +94,8 @@ class Network(nn.Module):
     """
 
     scale: int
+    num_in_ch: int = 3
+    num_out_ch: int = 3
     num_feat: int
     receptive_field: int | None
     trained_widths: tuple[float, ...] | None = None
@@ -80,9 +110,17 @@ class Network(nn.Module):
         """Every valid width, widest first."""
         return tuple(count / self.num_feat for count in range(self.num_feat, 0, -1))
 
+    def channels(self, width: float) -> int:
+        """How many of the `num_feat` channels `width` keeps.
+
+        Raises:
+            ValueError: `width` is not one of `widths`; the message names the nearest ones.
+        """
+        return channels_at(self.num_feat, width)
+
     def narrowed_config(self, width: float) -> dict[str, Any]:
         """The constructor's options of the physically smaller network that equals this one at `width`."""
-        return {**self.config, "num_feat": channels_at(self.num_feat, width)}
+        return {**self.config, "num_feat": self.channels(width)}
 
     def forward(self, x: Tensor, width: float = 1.0) -> Tensor:
         """Super-resolve `x` with the first `width` of the channels."""
@@ -122,16 +160,20 @@ class MeanShift(nn.Module):
 def narrow(network: Network, width: float) -> Network:
     """Return a stand-alone ordinary network equal to `network` at `width`: smaller layers, copied weights.
 
-    Works for every network whose narrow weights are prefixes of the wide ones.
+    Narrow tensors are prefixes of the wide ones, but for the weights of a convolution whose `kernel` says otherwise.
     """
     small = type(network)(**network.narrowed_config(width))
     wide = network.state_dict()
     reference = next(network.parameters())
     small.to(device=reference.device, dtype=reference.dtype)
-    small.load_state_dict(
-        {
-            name: wide[name][tuple(slice(size) for size in tensor.shape)].clone()
-            for name, tensor in small.state_dict().items()
-        }
-    )
+    narrow_state: dict[str, Tensor] = {}
+    for name, tensor in small.state_dict().items():
+        path, _, kind = name.rpartition(".")
+        layer = network.get_submodule(path)
+        if isinstance(layer, SlimConv2d) and kind == "weight":
+            part = layer.kernel(*tensor.shape[:2]).detach()
+        else:
+            part = wide[name][tuple(slice(size) for size in tensor.shape)]
+        narrow_state[name] = part.clone()
+    small.load_state_dict(narrow_state)
     return small.train(network.training)
