@@ -63,8 +63,8 @@ def read_weights(path: str | Path, key: str | None = None) -> Weights:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, AttributeError) as error:
-        known = isinstance(error, pickle.UnpicklingError | RuntimeError)
-        reason = str(error).strip().split("\n")[0][:160] if known else "not a file written by torch.save"
+        damaged = isinstance(error, RuntimeError)  # a torch file whose archive is broken
+        reason = str(error).strip().split("\n")[0][:160] if damaged else "not a weights-only file of torch.save"
         raise InputError(
             f"checkpoint {path} cannot be read ({reason}). It must be a .safetensors file, or a .pth file that holds "
             "only tensors and plain values."
