@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from srkd.losses.pixel import PixelLoss
 from srkd.networks.slim import Network
-from srkd.types import Batch, Losses
+from srkd.networks.taps import Taps
+from srkd.types import Batch, InputError, Losses
 
 
 class Frozen(nn.Module):
@@ -54,6 +57,8 @@ class Method(nn.Module):
 
     def __init__(self, student: Network, teacher: nn.Module | None, pixel: PixelLoss) -> None:
         super().__init__()
+        if self.uses_teacher and teacher is None:
+            raise InputError(f"{type(self).__name__} needs a teacher.")
         self.student = student
         self.teacher = None if teacher is None else Frozen(teacher)
         self.pixel = pixel
@@ -73,3 +78,71 @@ class Method(nn.Module):
         """The weighted sum that is minimised."""
         terms = [self.weight(name, progress) * value for name, value in losses.items()]
         return sum(terms[1:], terms[0])
+
+
+def paired_taps(
+    student: nn.Module,
+    teacher: nn.Module,
+    taps: Sequence[str] | None,
+    teacher_taps: Sequence[str] | None,
+    *,
+    default: Callable[[nn.Module], list[str]],
+) -> list[tuple[str, str]]:
+    """Module paths in student and teacher whose features are compared.
+
+    Args:
+        student: the network that is trained.
+        teacher: the frozen network.
+        taps: module paths in the student; None takes `default` of it.
+        teacher_taps: module paths in the teacher; None takes `taps`, or `default` of the teacher where they are None.
+        default: the taps of a network.
+
+    Raises:
+        InputError: their numbers differ, or there is none.
+    """
+    ours = default(student) if taps is None else list(taps)
+    theirs = list(teacher_taps or taps or default(teacher))
+    if not ours or len(ours) != len(theirs):
+        raise InputError(
+            f"`taps` ({', '.join(ours) or 'none'}) and `teacher_taps` ({', '.join(theirs)}) must be as many, and at "
+            "least one: each tap of the student is compared with one of the teacher."
+        )
+    return list(zip(ours, theirs, strict=True))
+
+
+class FeaturePairs:
+    """The features of student and teacher that a method compares, tap by tap; their channels may differ.
+
+    Args:
+        student: the network that is trained.
+        teacher: the frozen network.
+        paths: module paths in student and teacher, see `paired_taps`.
+
+    Raises:
+        InputError: a tap does not exist.
+    """
+
+    def __init__(self, student: nn.Module, teacher: nn.Module, paths: Sequence[tuple[str, str]]) -> None:
+        self.student = Taps(student, [ours for ours, _ in paths])
+        self.teacher = Taps(teacher, [theirs for _, theirs in paths])
+
+    def run(self, x: Tensor, *, teacher_output: bool) -> tuple[Tensor, Tensor | None, list[tuple[Tensor, Tensor]]]:
+        """Both networks on `x` [B, C, h, w]: the student's output, the teacher's, and (student, teacher) for each tap.
+
+        Args:
+            x: low-resolution images.
+            teacher_output: without it the teacher stops at its last tap and its output is None.
+
+        Raises:
+            InputError: two features differ in height or width.
+        """
+        with torch.no_grad():
+            target, theirs = self.teacher.run(x) if teacher_output else (None, self.teacher.features(x))
+        sr, ours = self.student.run(x)
+        for path, other, s, t in zip(self.student.paths, self.teacher.paths, ours, theirs, strict=True):
+            if s.shape[-2:] != t.shape[-2:]:
+                raise InputError(
+                    f"the student's tap {path!r} gives {list(s.shape)} and the teacher's {other!r} gives "
+                    f"{list(t.shape)} ([B, C, H, W]): height and width must be equal."
+                )
+        return sr, target, list(zip(ours, theirs, strict=True))

@@ -222,7 +222,7 @@ def test_a_plugin_adds_a_method_that_uses_a_teacher(recipe, train, tmp_path, mon
     monkeypatch.chdir(tmp_path)
     assert train(recipe, "train.total_iter=2") == 0
     teacher = tmp_path / "experiments/tiny/models/net_g_latest.pth"
-    recipe |= {"name": "student", "plugins": ["my_distillation"], "method": {"type": "OutputL1", "alpha": 0.5}}
+    recipe |= {"name": "student", "plugins": ["my_distillation"], "method": {"type": "FadingOutput", "alpha": 0.5}}
     recipe["network_g_teacher"] = dict(recipe["network_g"])
     recipe["path"]["pretrain_network_g_teacher"] = str(teacher)
     before = teacher.read_bytes()

@@ -17,6 +17,12 @@ FILES = [path for folder in ("train", "demo") for path in (ROOT / folder).rglob(
 TRAIN = sorted(path for path in FILES if "base" not in path.parts)  # base/ holds what others include
 
 
+def narrow(component):
+    """The network with 16 channels, where it has that option."""
+    fewer = {"num_feat": 16} if "num_feat" in component.args else {}
+    return build_network(component.type, {**component.args, **fewer})
+
+
 @pytest.mark.parametrize("path", TRAIN, ids=lambda path: path.stem)
 def test_training_file(path):
     opt = load_train_options(path)
@@ -24,10 +30,13 @@ def test_training_file(path):
     with torch.device("meta"):
         network = build_network(opt.network_g.type, opt.network_g.args)
     assert network.scale == opt.scale
-    # a small network of the same kind: the objective copies it, and VGG's weights would be downloaded
-    args = {**opt.network_g.args, "num_feat": 16, "num_block": 2}
+    component = METHODS.get(opt.method.type)
+    assert component.uses_teacher == (opt.network_g_teacher is not None)
+    # narrow networks of the same kind and depth: the objective copies them, and VGG's weights would be downloaded
+    student, teacher = narrow(opt.network_g), opt.network_g_teacher and narrow(opt.network_g_teacher)
+    assert teacher is None or (opt.path.pretrain_network_g_teacher and teacher.scale == opt.scale)
     method = opt.method.args | ({"perceptual": NetworkSpace()} if "perceptual" in opt.method.args else {})
-    objective = METHODS.get(opt.method.type)(build_network(opt.network_g.type, args), None, L1Loss(), **method)
+    objective = component(student, teacher, L1Loss(), **method)
     optimizer = OPTIMIZERS.get(opt.train.optim_g.type)(objective.parameters(), **opt.train.optim_g.args)
     assert optimizer.param_groups[0]["lr"] > 0
     scheduler = opt.train.scheduler
