@@ -27,7 +27,7 @@ from srkd.engine.schedule import constant, with_warmup
 from srkd.engine.trainer import Settings, Trainer
 from srkd.engine.validation import Metric, Validator
 from srkd.methods.base import Method
-from srkd.networks.slim import Network, channels_at
+from srkd.networks.slim import Network
 from srkd.networks.weights import build_network, load_params, read_weights
 from srkd.options import Component, TrainOptions, dump_options
 from srkd.provenance import environment
@@ -79,6 +79,8 @@ def _build(opt: TrainOptions, start: Start, records: Sequence[logging.LogRecord]
         "network_g: %s, %s parameters", type(student).__name__, f"{sum(p.numel() for p in student.parameters()):,}"
     )
     teacher = build_teacher(opt)
+    for where, network in (("network_g", student), ("network_g_teacher", teacher)):
+        _check_colours(where, network, student)
     pixel = construct("train.pixel_opt", LOSSES.get(opt.train.pixel_opt.type), opt.train.pixel_opt)
     component = METHODS.get(opt.method.type)
     if component.uses_teacher and teacher is None:
@@ -154,6 +156,23 @@ def build_student(opt: TrainOptions) -> Network:
     return network
 
 
+def _check_colours(where: str, network: Network | None, student: Network) -> None:
+    """Batches are RGB, or Y where the student takes one channel: every network has to take and give the same."""
+    if network is None:
+        return
+    channels = (network.num_in_ch, network.num_out_ch)
+    if channels not in ((1, 1), (3, 3)):
+        raise InputError(
+            f"{where}: num_in_ch and num_out_ch are {channels[0]} and {channels[1]}; training needs 3 and 3 (RGB) or "
+            "1 and 1 (Y)."
+        )
+    if network.num_in_ch != student.num_in_ch:
+        raise InputError(
+            f"{where}: {type(network).__name__} takes {channels[0]} channel(s), but network_g "
+            f"({type(student).__name__}) takes {student.num_in_ch}: both must be RGB networks, or both Y networks."
+        )
+
+
 def load_pretrained(network: Network, path: str | None, *, key: str | None = None, strict: bool = True) -> None:
     """Load `path` (None: nothing) into `network`; with `strict=False` what does not fit is skipped and named."""
     if path is None:
@@ -208,7 +227,7 @@ def _validation_widths(opt: TrainOptions, student: Network, method: Method) -> t
     widths = tuple(opt.val.widths) if opt.val and opt.val.widths else method.widths
     for width in widths:
         try:
-            channels_at(student.num_feat, width)
+            student.channels(width)
         except ValueError as error:
             raise InputError(f"val.widths: {error}") from None
     return widths

@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.table import Table
 
 from srkd.engine.trainer import Trainer
-from srkd.networks.slim import channels_at
 
 STEPS = 4
 
@@ -18,14 +17,14 @@ def check(trainer: Trainer, console: Console) -> None:
     """Run a few steps of `trainer` and print shapes, terms, memory and time; nothing is written."""
     timing, losses = trainer.rehearse(STEPS)
     settings, method = trainer.settings, trainer.method
-    batch = trainer.batches[0]
+    batch = trainer.prepare(trainer.batches[0])
     student = method.student
 
     table = Table("", "", show_header=False, box=None)
     for width in method.widths:
         count = sum(p.numel() for p in student.parameters()) if width == 1 else None
         size = f", {count:,} parameters" if count else ""
-        table.add_row(f"width {width:g}", f"{channels_at(student.num_feat, width)} channels{size}")
+        table.add_row(f"width {width:g}", f"{student.channels(width)} channels{size}")
     table.add_row("lq, gt", f"{list(batch.lq.shape)}, {list(batch.gt.shape)} ({batch.lq.dtype})")
     table.add_row("device, precision", f"{trainer.world.device}, {settings.precision}")
     for name, value in losses.items():

@@ -20,6 +20,8 @@ from srkd.engine.logging import RunLog
 from srkd.engine.optim import Ema
 from srkd.engine.runtime import Clock, on_signals
 from srkd.engine.schedule import Rate
+from srkd.imaging.color import rgb_to_y_tensor
+from srkd.inference.upscaler import takes_luma
 from srkd.methods.base import Method
 from srkd.networks.weights import save_network
 from srkd.types import Batch, InputError, Losses, WorkError
@@ -94,6 +96,7 @@ class Trainer:
         self.method, self.batches, self.optimizer, self.rate = method, batches, optimizer, rate
         self.settings, self.world, self.folder, self.log = settings, world, folder, run_log
         self.ema, self.validate = ema, validate
+        self.takes_luma = takes_luma(method.student)
         self.parallel = _parallel(method, world)
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=settings.precision == "fp16")
         self.base_rates = [group["lr"] for group in optimizer.param_groups]
@@ -173,7 +176,7 @@ class Trainer:
         losses: Losses = {}
         for part in range(1, self.settings.accumulate + 1):
             with clock.waiting():
-                batch = self._to_device(next(loader))
+                batch = self.prepare(next(loader))
             if self.iteration == 0 and part == 1:
                 self._log_gradients(batch)
             last = part == self.settings.accumulate
@@ -193,12 +196,13 @@ class Trainer:
             self.ema.update(self.method.student)
         return {name: value.detach() for name, value in losses.items()}
 
-    def _to_device(self, batch: Batch) -> Batch:
+    def prepare(self, batch: Batch) -> Batch:
+        """`batch` on the device; RGB becomes Y where the student is a Y-channel network."""
         lq, gt = (
             tensor.to(self.world.device, non_blocking=True).contiguous(memory_format=torch.channels_last)
             for tensor in batch
         )
-        return Batch(lq, gt)
+        return Batch(rgb_to_y_tensor(lq), rgb_to_y_tensor(gt)) if self.takes_luma else Batch(lq, gt)
 
     def _autocast(self) -> AbstractContextManager[Any]:
         if self.settings.precision == "fp32":

@@ -15,7 +15,7 @@ from srkd.data.paired_image import PairedImageDataset
 from srkd.engine.logging import RunLog
 from srkd.engine.trainer import Best
 from srkd.imaging.files import write_image
-from srkd.inference.forward import super_resolve
+from srkd.inference.upscaler import upscale_image
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class Validator:
         values: dict[str, list[float]] = {name: [] for name in self.metrics}
         for index in range(len(dataset)):
             lq, gt = dataset.pair(index)
-            sr = super_resolve(network, lq, width=width)
+            sr = upscale_image(network, lq, width=width)
             for name, metric in self.metrics.items():
                 values[name].append(metric.measure(sr, gt))
             if self.folder:

@@ -15,7 +15,7 @@ from srkd.imaging.color import rgb_to_ycbcr, ycbcr_to_rgb
 from srkd.imaging.resize import imresize
 from srkd.inference.device import choose_device
 from srkd.inference.forward import to_image, to_tensor
-from srkd.networks.slim import Network, channels_at, narrow
+from srkd.networks.slim import Network, narrow
 from srkd.networks.weights import load_network
 from srkd.types import InputError
 
@@ -143,7 +143,7 @@ class Upscaler:
     @width.setter
     def width(self, width: float) -> None:
         try:
-            channels = channels_at(self.network.num_feat, width)
+            channels = self.network.channels(width)
         except ValueError as error:
             raise InputError(str(error)) from None
         if channels not in self._narrow:

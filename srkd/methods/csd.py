@@ -23,7 +23,7 @@ from srkd.losses.contrastive import contrastive_loss, draw_negatives, first_nega
 from srkd.losses.perceptual import LAYERS, VGG19
 from srkd.losses.pixel import PixelLoss
 from srkd.methods.base import Frozen, Method
-from srkd.networks.slim import Network, channels_at
+from srkd.networks.slim import Network
 from srkd.networks.taps import Taps, default_taps
 from srkd.networks.weights import load_network
 from srkd.registry import METHODS, STRICT, Width
@@ -110,7 +110,7 @@ class CSD(Method):
         super().__init__(student, teacher, pixel)
         self.split_widths = tuple(sorted(widths, reverse=True))
         for width in self.split_widths:
-            if channels_at(student.num_feat, width) == student.num_feat:
+            if student.channels(width) == student.num_feat:
                 raise InputError(f"`widths` ({width:g}) must be below 1: the full width is always trained.")
         if not self.split_widths:
             raise InputError("`widths` is empty: CSD needs at least one width below 1.")
@@ -180,6 +180,11 @@ class _TappedNetwork(nn.Module):
 
 def _build_space(space: PerceptualSpace, student: Network) -> tuple[Frozen, tuple[float, ...]]:
     if isinstance(space, VGGSpace):
+        if student.num_out_ch != 3:
+            raise InputError(
+                f"`perceptual` is vgg19, which sees RGB, but {type(student).__name__} gives "
+                f"{student.num_out_ch} channel(s): use `{{type: network}}`."
+            )
         if len(space.layers) != len(space.layer_weights):
             raise InputError(
                 f"`perceptual.layer_weights` has {len(space.layer_weights)} values for {len(space.layers)} layers."

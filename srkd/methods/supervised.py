@@ -6,7 +6,7 @@ from torch import nn
 
 from srkd.losses.pixel import PixelLoss
 from srkd.methods.base import Method
-from srkd.networks.slim import Network, channels_at
+from srkd.networks.slim import Network
 from srkd.registry import METHODS, Width
 from srkd.types import Batch, Losses
 
@@ -31,7 +31,7 @@ class Supervised(Method):
     ) -> None:
         super().__init__(student, teacher, pixel)
         for width in widths:
-            channels_at(student.num_feat, width)
+            student.channels(width)
         self.widths = tuple(sorted(widths, reverse=True))
 
     def forward(self, batch: Batch) -> Losses:
