@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from srkd.inference.export import export
 from srkd.inference.upscaler import upscale_image
 from srkd.networks.slim import narrow
 from srkd.networks.weights import load_network, save_network
@@ -172,6 +173,16 @@ def test_images_of_every_kind_go_through(name, photo):
     for image in (photo, grey, alpha, photo.astype(np.uint16) * 257):
         result = upscale_image(network, image, width=middle(network))
         assert result.dtype == image.dtype and result.shape == (2 * len(image), 2 * image.shape[1], *image.shape[2:])
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".onnx"])
+def test_export_computes_the_same(name, suffix, tmp_path):
+    if suffix == ".onnx":
+        for package in ("onnx", "onnxruntime", "onnxscript"):
+            pytest.importorskip(package)
+    network = build(name, 2).eval()
+    export(network, tmp_path / f"small{suffix}", width=middle(network))  # compares, and raises where they differ
+    assert (tmp_path / f"small{suffix}").exists()
 
 
 def test_every_option_is_documented(name):

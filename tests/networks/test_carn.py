@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from srkd.evaluation.models import multi_adds_720p
 from srkd.networks.carn import CARN, Fusion, cascade
 from srkd.networks.slim import narrow
 
@@ -19,6 +20,12 @@ def test_parameter_counts():
     trunk = count(networks[4]) - count(networks[4].upsample)
     three = trunk + sum(count(network.upsample) for network in networks.values())
     assert round(three / 1e6, 3) == 1.592  # the paper's: the upsamplers of all scales in one network
+
+
+def test_multi_adds_are_the_paper_s():
+    """Its Table 1, for a 1280 × 720 output."""
+    counts = {scale: multi_adds_720p(CARN(upscale=scale)) for scale in (2, 3, 4)}
+    assert {scale: round(count / 1e9, 1) for scale, count in counts.items()} == {2: 222.8, 3: 118.8, 4: 90.9}
 
 
 def test_fusion_takes_columns_of_each_part():
