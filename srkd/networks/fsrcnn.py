@@ -68,8 +68,8 @@ class FSRCNN(Network):
             ValueError: one of the two would not be whole; the message names the nearest valid widths.
         """
         steps = math.gcd(self.num_feat, self.num_shrink)
-        name = f"the largest common divisor of num_feat {self.num_feat} and num_shrink {self.num_shrink}"
-        return channels_at(steps, width, name=name) * self.num_feat // steps
+        both = f"`num_feat` (={self.num_feat}) and `num_shrink` (={self.num_shrink}): both times width must be whole"
+        return channels_at(steps, width, rule=both) * self.num_feat // steps
 
     def narrowed_config(self, width: float) -> dict[str, Any]:
         """The constructor's options of the physically smaller network that equals this one at `width`."""

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-def channels_at(num_feat: int, width: float, *, name: str = "num_feat") -> int:
-    """Channels that `width` keeps of `num_feat`, which the error calls `name`.
+def channels_at(num_feat: int, width: float, *, rule: str = "") -> int:
+    """Channels that `width` keeps of `num_feat`; `rule` is what the error says has to hold (default: that of one number).
 
     Raises:
         ValueError: `num_feat · width` is not a whole number of at least 1 (within 1e-6), or `width` exceeds 1.
@@ -29,10 +29,8 @@ def channels_at(num_feat: int, width: float, *, name: str = "num_feat") -> int:
         return count
     lower = min(max(int(exact), 1), num_feat)
     near = [f"{count}/{num_feat} = {count / num_feat:.6g}" for count in sorted({lower, min(lower + 1, num_feat)})]
-    raise ValueError(
-        f"`width` (={width:g}) is not valid for `{name}` (={num_feat}): {name} · width must be a whole number "
-        f"from 1 to {num_feat}. Nearest valid: {', '.join(near)}."
-    )
+    usual = f"`num_feat` (={num_feat}): num_feat · width must be a whole number from 1 to {num_feat}"
+    raise ValueError(f"`width` (={width:g}) is not valid for {rule or usual}. Nearest valid: {', '.join(near)}.")
 
 
 class SlimConv2d(nn.Conv2d):

@@ -45,7 +45,7 @@ def test_widths_split_both_numbers():
 
 @pytest.mark.parametrize("width", [1 / 8, 3 / 8, 0.3])
 def test_other_widths_are_explained(width):
-    with pytest.raises(ValueError, match=r"num_feat 56 and num_shrink 12.*Nearest valid: .*1/4 = 0.25"):
+    with pytest.raises(ValueError, match=r"=56.*=12.*both times width must be whole. Nearest valid: .*1/4 = 0.25"):
         FSRCNN()(torch.rand(1, 1, 4, 4), width)
 
 
