@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 
 def channels_at(num_feat: int, width: float, *, rule: str = "") -> int:
-    """Channels that `width` keeps of `num_feat`; `rule` is what the error says has to hold (default: that of one number).
+    """Channels that `width` keeps of `num_feat`; `rule` is what the error says where more than `num_feat` decides.
 
     Raises:
         ValueError: `num_feat · width` is not a whole number of at least 1 (within 1e-6), or `width` exceeds 1.
