@@ -96,7 +96,6 @@ class Trainer:
         self.method, self.batches, self.optimizer, self.rate = method, batches, optimizer, rate
         self.settings, self.world, self.folder, self.log = settings, world, folder, run_log
         self.ema, self.validate = ema, validate
-        self.takes_luma = takes_luma(method.student)
         self.parallel = _parallel(method, world)
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=settings.precision == "fp16")
         self.base_rates = [group["lr"] for group in optimizer.param_groups]
@@ -202,7 +201,7 @@ class Trainer:
             tensor.to(self.world.device, non_blocking=True).contiguous(memory_format=torch.channels_last)
             for tensor in batch
         )
-        return Batch(rgb_to_y_tensor(lq), rgb_to_y_tensor(gt)) if self.takes_luma else Batch(lq, gt)
+        return Batch(rgb_to_y_tensor(lq), rgb_to_y_tensor(gt)) if takes_luma(self.method.student) else Batch(lq, gt)
 
     def _autocast(self) -> AbstractContextManager[Any]:
         if self.settings.precision == "fp32":
