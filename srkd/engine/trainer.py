@@ -308,6 +308,7 @@ class Trainer:
             iter=self.iteration,
             method=type(self.method).__name__,
             widths=self.method.widths,
+            companions=self.method.companions,
         )
 
     def state(self, states: list[dict[str, Any]]) -> dict[str, Any]:
@@ -345,5 +346,4 @@ class Trainer:
 def _parallel(method: Method, world: World) -> nn.Module:
     if world.size == 1:
         return method
-    ids = [world.device.index] if world.device.type == "cuda" else None
-    return DistributedDataParallel(method, device_ids=ids)
+    return DistributedDataParallel(method, device_ids=[world.device.index] if world.device.type == "cuda" else None)

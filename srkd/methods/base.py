@@ -65,6 +65,11 @@ class Method(nn.Module):
         self.widths: tuple[float, ...] = (1.0,)
         self.weights: dict[str, float] = {"l_pix": pixel.loss_weight}
 
+    @property
+    def companions(self) -> dict[str, nn.Module]:
+        """Trained modules that a later training needs beside the student; written into the network file."""
+        return {}
+
     def forward(self, batch: Batch) -> Losses:
         """Raw, unweighted, named scalars of one batch; a name may end in `@width`."""
         raise NotImplementedError

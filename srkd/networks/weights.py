@@ -127,6 +127,19 @@ def load_params(network: torch.nn.Module, weights: Weights, *, strict: bool = Tr
     return differing
 
 
+def load_companion(module: torch.nn.Module, weights: Weights, name: str) -> None:
+    """Copy the companion `name` of a network file (see `save_network`) into `module`.
+
+    Raises:
+        InputError: the file has no such companion, or it does not fit.
+    """
+    companions = weights.meta.get("companions")
+    if not isinstance(companions, dict) or not isinstance(companions.get(name), dict):
+        method = weights.meta.get("method") or "an unknown method"
+        raise InputError(f"checkpoint {weights.path} holds no {name!r} beside its network; it was made by {method}.")
+    load_params(module, Weights(weights.path, _plain(weights.path, companions[name]), name))
+
+
 def _different_options(network: torch.nn.Module, weights: Weights) -> str:
     """Which options the file's own description of its network answers otherwise."""
     described = weights.meta.get("network_g")
@@ -187,6 +200,7 @@ def save_network(
     iter: int | None = None,
     method: str | None = None,
     widths: tuple[float, ...] | None = None,
+    companions: Mapping[str, torch.nn.Module] | None = None,
 ) -> None:
     """Write `network` to `path` (`.pth` or `.safetensors`) atomically, with all that is needed to load it again.
 
@@ -197,6 +211,7 @@ def save_network(
         iter: training iterations done.
         method: name of the training objective.
         widths: widths that training supervised.
+        companions: modules that a later training needs beside the network, by name (`load_companion`); `.pth` only.
     """
     widths = widths or network.trained_widths
     meta: dict[str, Any] = {
@@ -215,7 +230,9 @@ def save_network(
             save_file(tensors, temporary, metadata={"srkd": json.dumps(meta), "format": "pt"})
         else:
             averaged = {} if params_ema is None else {"params_ema": _contiguous(params_ema)}
-            torch.save({"params": params, **averaged, **meta}, temporary)
+            beside = {name: _contiguous(module.state_dict()) for name, module in (companions or {}).items()}
+            others = {"companions": beside} if beside else {}
+            torch.save({"params": params, **averaged, **meta, **others}, temporary)
 
 
 def _contiguous(params: Mapping[str, Tensor]) -> dict[str, Tensor]:

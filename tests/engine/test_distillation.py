@@ -55,3 +55,27 @@ def test_wrong_tap_is_one_paragraph(distil, train, capsys):
     assert train(distil) == 2
     text = " ".join(capsys.readouterr().err.split())
     assert "method (SRKD): tap 'body.7' does not exist in EDSR" in text and "conv_after_body" in text
+
+
+def test_pisr_in_two_stages(recipe, train, tmp_path):
+    """The first stage's network file is all the second needs; the student starts as its decoder; both resume."""
+    root = tmp_path / "experiments"
+    assert train({**recipe, "name": "first", "method": {"type": "PISRTeacher"}}) == 0
+    path = str(root / "first/models/net_g_latest.pth")
+    heads = torch.load(root / "first/training_states/10.state", weights_only=True)["heads"]
+    content = torch.load(path, weights_only=True)
+    encoder = content["companions"]["encoder"]
+    assert encoder and all(torch.equal(value, heads[f"encoder.{name}"]) for name, value in encoder.items())
+
+    recipe |= {"method": {"type": "PISR", "stage1": path}}
+    recipe["path"]["pretrain_network_g"] = path
+    for name in ("whole", "parts"):
+        assert train({**recipe, "name": name}) == 0
+    for file in (root / "parts").glob("*/*10.*"):
+        file.unlink()
+    assert train({**recipe, "name": "parts"}, "--auto_resume") == 0
+    whole, parts = (torch.load(root / run / "models/net_g_10.pth", weights_only=True) for run in ("whole", "parts"))
+    assert all(torch.equal(value, parts["params"][name]) for name, value in whole["params"].items())
+    assert set(whole["params"]) == set(content["params"]) and "companions" not in whole  # no heads, no encoder
+    state = torch.load(root / "whole/training_states/10.state", weights_only=True)
+    assert {name.split(".")[0] for name in state["heads"]} == {"mean_head", "scale_head"}

@@ -8,7 +8,7 @@ import torch
 from srkd.engine.build import construct
 from srkd.losses.pixel import L1Loss
 from srkd.methods.csd import NetworkSpace
-from srkd.networks.weights import build_network
+from srkd.networks.weights import build_network, save_network
 from srkd.options import load_test_options, load_train_options
 from srkd.registry import METHODS, OPTIMIZERS, SCHEDULERS
 
@@ -24,7 +24,7 @@ def narrow(component):
 
 
 @pytest.mark.parametrize("path", TRAIN, ids=lambda path: path.stem)
-def test_training_file(path):
+def test_training_file(path, tmp_path):
     opt = load_train_options(path)
     assert not opt.notices
     with torch.device("meta"):
@@ -36,6 +36,10 @@ def test_training_file(path):
     student, teacher = narrow(opt.network_g), opt.network_g_teacher and narrow(opt.network_g_teacher)
     assert teacher is None or (opt.path.pretrain_network_g_teacher and teacher.scale == opt.scale)
     method = opt.method.args | ({"perceptual": NetworkSpace()} if "perceptual" in opt.method.args else {})
+    if "stage1" in method:
+        first = METHODS.get("PISRTeacher")(student, None, L1Loss())
+        method["stage1"] = str(tmp_path / "stage1.pth")
+        save_network(method["stage1"], student, companions=first.companions)
     objective = component(student, teacher, L1Loss(), **method)
     optimizer = OPTIMIZERS.get(opt.train.optim_g.type)(objective.parameters(), **opt.train.optim_g.args)
     assert optimizer.param_groups[0]["lr"] > 0
