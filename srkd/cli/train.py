@@ -50,7 +50,9 @@ def run(args: argparse.Namespace) -> int:
         if args.check:
             check(trainer, console)
             return 0
-        return trainer.run()
+        status = trainer.run()
+        del trainer  # its reducer must be gone before the process group is
+        return status
     finally:
         leave_world()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -75,4 +76,5 @@ def any_rank(world: World, flag: int) -> int:
 def leave_world() -> None:
     """Leave the process group, if one was joined."""
     if dist.is_available() and dist.is_initialized():
+        gc.collect()  # a DDP module in a reference cycle would outlive the group and abort the interpreter's exit
         dist.destroy_process_group()
