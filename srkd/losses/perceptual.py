@@ -6,6 +6,7 @@ Paper: Simonyan, Zisserman, "Very Deep Convolutional Networks for Large-Scale Im
 from __future__ import annotations
 
 import logging
+import pickle
 from pathlib import Path
 from typing import Literal
 
@@ -77,7 +78,10 @@ class VGG19(nn.Module):
             if own_input:
                 self.entry.load_state_dict({"weight": state["0.weight"], "bias": state["0.bias"]})
             for convolution, name in zip(self.convolutions, given, strict=False):
-                convolution.load_state_dict({"weight": state[f"{name}.weight"], "bias": state[f"{name}.bias"]})
+                tensors = {kind: state.get(f"{name}.{kind}") for kind in ("weight", "bias")}
+                if any(t is None or t.shape != getattr(convolution, kind).shape for kind, t in tensors.items()):
+                    raise InputError(f"{weights} is not VGG-19: its convolution {name} has another size.")
+                convolution.load_state_dict(tensors)
         self.eval().requires_grad_(False)
 
     def forward(self, x: Tensor) -> list[Tensor]:
@@ -129,10 +133,13 @@ def _read(weights: str) -> dict[str, Tensor]:
         raise InputError(f"VGG-19 weights {path} do not exist. Allowed: a file, 'torchvision', 'random'.")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        convolutions = {k.removeprefix("features."): v for k, v in state.items() if not k.startswith("classifier.")}
-        assert all(isinstance(value, Tensor) for value in convolutions.values()) and "0.weight" in convolutions
-    except Exception as error:
-        raise InputError(f"VGG-19 weights {path} cannot be read as a state dict ({type(error).__name__}).") from None
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
+        raise InputError(f"VGG-19 weights {path} cannot be read ({type(error).__name__}).") from None
+    tensors = {str(k): v for k, v in state.items() if isinstance(v, Tensor)} if isinstance(state, dict) else {}
+    convolutions = {k.removeprefix("features."): v for k, v in tensors.items() if not k.startswith("classifier.")}
+    named = {f"{number}.{kind}" for number in range(37) for kind in ("weight", "bias")}
+    if "0.weight" not in convolutions or not convolutions.keys() <= named:
+        raise InputError(f"VGG-19 weights {path} are not a state dict of VGG-19's convolutions (0.weight, 0.bias, …).")
     return convolutions
 
 

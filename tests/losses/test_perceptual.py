@@ -73,3 +73,9 @@ def test_errors(tmp_path):
     (tmp_path / "bad.pth").write_text("x")
     with pytest.raises(InputError, match="cannot be read"):
         VGG19(weights=str(tmp_path / "bad.pth"))
+    torch.save({"conv_first.weight": torch.ones(1)}, tmp_path / "other.pth")
+    with pytest.raises(InputError, match="not a state dict of VGG-19"):
+        VGG19(weights=str(tmp_path / "other.pth"))
+    torch.save(torchvision.models.vgg16(weights=None).features.state_dict(), tmp_path / "vgg16.pth")
+    with pytest.raises(InputError, match="is not VGG-19: its convolution 17"):
+        VGG19(weights=str(tmp_path / "vgg16.pth"))
