@@ -2,7 +2,6 @@ import pytest
 
 from srkd.cli import main
 from srkd.cli.listing import KINDS, argument_docs
-from srkd.networks.edsr import EDSR
 from srkd.registry import METHODS, METRICS, NETWORKS, option_names
 
 
@@ -33,7 +32,6 @@ def test_option_has_type_default_and_meaning(capsys):
 
 
 def test_meanings_are_read_from_the_docstring():
-    assert argument_docs(EDSR.__doc__ or "") == {}  # raw docstrings are indented; getdoc is what is parsed
     doc = "What.\n\nArgs:\n    a: first\n        goes on.\n    b (int): second: with colon.\n\nReturns:\n    c: no.\n"
     assert argument_docs(doc) == {"a": "first goes on.", "b": "second: with colon."}
 
