@@ -102,8 +102,9 @@ def _build(opt: TrainOptions, start: Start, records: Sequence[logging.LogRecord]
     if opt.train.compile:
         method.compile()
 
+    widths, settings = _validation_widths(opt, student, method), _settings(opt, world)
     iteration = state["iter"] if state else 0
-    if not start.dry:
+    if not start.dry:  # from here on files are written: what can be checked has been
         _prepare_folder(opt, folder, world, resuming=state is not None)
     run_log = _run_log(opt, folder, world, start, iteration, records)
     validator = Validator(
@@ -112,7 +113,7 @@ def _build(opt: TrainOptions, start: Start, records: Sequence[logging.LogRecord]
             name: Metric(functools.partial(METRICS.get(m.type), **m.args), m.better)
             for name, m in (opt.val.metrics.items() if opt.val else ())
         },
-        widths=_validation_widths(opt, student, method),
+        widths=widths,
         run_log=run_log,
         folder=folder.visualization if opt.val and opt.val.save_img else None,
         suffix=opt.val.suffix if opt.val else None,
@@ -122,7 +123,7 @@ def _build(opt: TrainOptions, start: Start, records: Sequence[logging.LogRecord]
         batches,
         optimizer=optimizer,
         rate=with_warmup(rate, opt.train.warmup_iter),
-        settings=_settings(opt, world),
+        settings=settings,
         world=world,
         folder=folder,
         run_log=run_log,

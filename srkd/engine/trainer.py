@@ -146,7 +146,7 @@ class Trainer:
         """Run `steps` iterations that leave no file: (seconds, of these waiting) per iteration, and the losses."""
         loader, clock, losses = self._batches(), Clock(), dict[str, Tensor]()
         self.method.train()
-        for done in range(steps):
+        for done in range(min(steps, self.settings.total_iter - self.iteration)):
             losses = self._step(loader, clock)
             self.iteration += 1
             if done == 0:

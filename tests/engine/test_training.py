@@ -136,6 +136,11 @@ def test_check_writes_nothing(recipe, train, tmp_path, capsys):
     assert not (tmp_path / "experiments").exists()
 
 
+def test_check_of_a_run_shorter_than_the_rehearsal(recipe, train, capsys):
+    assert train(recipe, "train.total_iter=2", "--check") == 0
+    assert "time per iteration" in capsys.readouterr().out
+
+
 def test_debug(recipe, train, tmp_path):
     assert train(recipe, "--debug") == 0
     assert (tmp_path / "experiments/debug_tiny/models/net_g_8.pth").exists()

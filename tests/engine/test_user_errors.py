@@ -168,3 +168,11 @@ def test_an_image_that_breaks_during_training_keeps_what_was_learnt(recipe, trai
     assert [state.name for state in (tmp_path / "experiments/tiny/training_states").iterdir()] == ["2.state"]
     path.write_bytes(whole)
     assert train(recipe, "--auto_resume") == 0
+
+
+@pytest.mark.parametrize("mistake", ["val.widths=[0.3]", "train.precision=fp16"])
+def test_a_late_mistake_leaves_the_old_experiment_where_it_is(recipe, train, tmp_path, mistake):
+    assert train(recipe, "train.total_iter=1") == 0
+    before = sorted(path.name for path in (tmp_path / "experiments").rglob("*"))
+    assert train(recipe, mistake) == 2
+    assert sorted(path.name for path in (tmp_path / "experiments").rglob("*")) == before
