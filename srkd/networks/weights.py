@@ -55,6 +55,8 @@ def read_weights(path: str | Path, key: str | None = None) -> Weights:
         InputError: missing, unreadable, holding something else than tensors, or without `key`.
     """
     path = Path(path)
+    if path.is_dir():
+        raise InputError(f"checkpoint {path} is a folder; name the file, as in {path / 'models' / 'net_g_latest.pth'}.")
     if not path.is_file():
         raise InputError(f"checkpoint {path} does not exist.")
     if path.suffix == ".safetensors":

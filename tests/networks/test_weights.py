@@ -92,6 +92,11 @@ def test_bad_files_are_named(tmp_path):
         load_network(tmp_path / "unknown.pth")
 
 
+def test_a_folder_is_answered_with_the_file_that_was_probably_meant(tmp_path):
+    with pytest.raises(InputError, match=r"is a folder.*net_g_latest\.pth"):
+        load_network(tmp_path)
+
+
 def test_warm_start_skips_only_what_does_not_fit(network, tmp_path):
     save_network(tmp_path / "x2.pth", network)
     for scale, layer in ((4, "upsample.2"), (3, "upsample.0")):
