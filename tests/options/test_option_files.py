@@ -18,8 +18,9 @@ TRAIN = sorted(path for path in FILES if "base" not in path.parts)  # base/ hold
 
 
 def narrow(component):
-    """The network with 16 channels, where it has that option."""
-    fewer = {"num_feat": 16} if "num_feat" in component.args else {}
+    """The network with 16 channels (48, where its channels are a multiple of 3), where it has that option."""
+    full = component.args.get("num_feat")
+    fewer = {} if full is None else {"num_feat": 16 if full % 3 else min(full, 48)}
     return build_network(component.type, {**component.args, **fewer})
 
 
