@@ -50,6 +50,33 @@ def test_training_file(path, tmp_path):
     assert 0 <= rate(opt.train.total_iter - 1, 1.0) < 1
 
 
+@pytest.fixture(scope="module")
+def by_name():
+    """Every training file's options, by the name of the experiment."""
+    named = [load_train_options(path) for path in TRAIN]
+    assert len({opt.name for opt in named}) == len(named)  # else one training would move another's folder aside
+    return {opt.name: opt for opt in named}
+
+
+@pytest.mark.parametrize("path", TRAIN, ids=lambda path: path.stem)
+def test_what_a_training_starts_from_is_made_by_another_file(path, by_name):
+    opt = load_train_options(path)
+    needed = {
+        opt.path.pretrain_network_g: opt.network_g,
+        opt.path.pretrain_network_g_teacher: opt.network_g_teacher,
+        opt.method.args.get("stage1"): opt.network_g,
+    }
+    for file, network in needed.items():
+        if file is None:
+            continue
+        folder, models, name = Path(file).parts[-3:]
+        first = by_name[folder]
+        assert (models, name) == ("models", "net_g_latest.pth")
+        assert Path(file).parents[2] == Path(first.path.experiments_root or "experiments")
+        assert (first.scale, first.network_g.type, first.network_g.args) == (opt.scale, network.type, network.args)
+        assert (first.method.type == "PISRTeacher") == (opt.method.type == "PISR" or opt.name.startswith("decoder_"))
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "test").rglob("*.yml")), ids=lambda path: path.stem)
 def test_test_file(path):
     opt = load_test_options(path)
