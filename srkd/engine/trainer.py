@@ -21,7 +21,7 @@ from srkd.engine.optim import Ema
 from srkd.engine.runtime import Clock, on_signals
 from srkd.engine.schedule import Rate
 from srkd.imaging.color import rgb_to_y_tensor
-from srkd.inference.upscaler import takes_luma
+from srkd.inference.forward import takes_luma
 from srkd.methods.base import Method
 from srkd.networks.weights import save_network
 from srkd.types import Batch, InputError, Losses, WorkError

@@ -15,7 +15,7 @@ from srkd.data.paired_image import PairedImageDataset
 from srkd.engine.logging import RunLog
 from srkd.engine.trainer import Best
 from srkd.imaging.files import write_image
-from srkd.inference.upscaler import upscale_image
+from srkd.inference.forward import upscale_image
 
 log = logging.getLogger(__name__)
 

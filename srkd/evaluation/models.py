@@ -14,7 +14,8 @@ from torch import nn
 
 from srkd.evaluation.protocols import Protocol
 from srkd.imaging.resize import imresize
-from srkd.inference.upscaler import narrowed, takes_luma, trained_at, upscale_image, upscale_plane
+from srkd.inference.forward import takes_luma, upscale_image, upscale_plane
+from srkd.inference.widths import narrowed, trained_at
 from srkd.metrics.cost import multi_adds, parameters
 from srkd.networks.slim import Network
 from srkd.networks.weights import Weights, network_of, read_weights

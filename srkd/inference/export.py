@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from srkd import __version__
 from srkd.atomic import atomic_path
 from srkd.imaging.resize import imresize
-from srkd.inference.upscaler import narrowed, warn_untrained
+from srkd.inference.widths import narrowed, warn_untrained
 from srkd.networks.slim import Network
 from srkd.networks.weights import load_network, network_of, read_weights, save_network
 from srkd.types import InputError, WorkError

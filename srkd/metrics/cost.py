@@ -8,11 +8,16 @@ width_px=320`; the ×3 width is not whole, papers scale the count.
 
 from __future__ import annotations
 
+import weakref
+from contextlib import AbstractContextManager
 from itertools import chain
+from typing import Any
 
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from srkd.types import InputError
@@ -37,14 +42,63 @@ def multi_adds(network: nn.Module, *, height: int, width_px: int, width: float =
     Raises:
         InputError: `height` or `width_px` below 1.
     """
+    counter = FlopCounterMode(display=False)
+    _hollow_forward(network, counter, height=height, width_px=width_px, width=width)
+    return counter.get_total_flops() // 2
+
+
+def peak_activations(network: nn.Module, *, height: int, width_px: int, width: float = 1.0) -> int:
+    """Bytes that the tensors of one forward pass take up at most at any one moment, without gradients.
+
+    Input and output are among them, parameters are not, nor what the libraries use inside an operation. Nothing is
+    computed; under `torch.autocast` the count is that of the lower precision. Arguments as for `multi_adds`.
+    """
+    meter = _PeakMeter()
+    _hollow_forward(network, meter, height=height, width_px=width_px, width=width)
+    return meter.peak
+
+
+def _hollow_forward(
+    network: nn.Module, meter: AbstractContextManager[Any], *, height: int, width_px: int, width: float
+) -> None:
+    """Run `network(x, width)` on tensors that have shapes but no values, watched by `meter`."""
     if min(height, width_px) < 1:
-        raise InputError(f"multi_adds: the input is at least 1 × 1 pixel; it is {height} × {width_px}.")
+        raise InputError(f"cost: the input is at least 1 × 1 pixel; it is {height} × {width_px}.")
     state = dict(chain(network.named_parameters(), network.named_buffers()))
     like = next(iter(state.values()), torch.empty(0))
     # The mode also takes in tensors that a network keeps as plain attributes, which a move to "meta" would miss.
-    with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True), FlopCounterMode(display=False) as counter:
-        image = torch.zeros(1, getattr(network, "num_in_ch", 3), height, width_px, dtype=like.dtype, device=like.device)
+    with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True):
         # Stand-ins for parameters and buffers too: the running statistics of a network in training stay as they are.
         hollow = {name: torch.empty_like(value) for name, value in state.items()}
-        torch.func.functional_call(network, hollow, (image, width))
-    return counter.get_total_flops() // 2
+        with meter:
+            shape = (1, getattr(network, "num_in_ch", 3), height, width_px)
+            image = torch.zeros(shape, dtype=like.dtype, device=like.device)
+            torch.func.functional_call(network, hollow, (image, width))
+
+
+class _PeakMeter(TorchDispatchMode):
+    """Adds up the storages that operations make, until Python lets go of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.live = self.peak = 0
+        self._known: set[int] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, torch.Tensor):
+                self._count(tensor.untyped_storage())
+        self.peak = max(self.peak, self.live)
+        return result
+
+    def _count(self, storage: torch.UntypedStorage) -> None:
+        key = storage._cdata
+        if key not in self._known:
+            self._known.add(key)
+            self.live += storage.nbytes()
+            weakref.finalize(storage, self._forget, key, storage.nbytes())
+
+    def _forget(self, key: int, size: int) -> None:
+        self._known.discard(key)
+        self.live -= size

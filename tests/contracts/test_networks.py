@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from srkd.inference.export import export
-from srkd.inference.upscaler import upscale_image
+from srkd.inference.forward import upscale_image
 from srkd.networks.slim import narrow
 from srkd.networks.weights import load_network, save_network
 from srkd.registry import NETWORKS, option_names

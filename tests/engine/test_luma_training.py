@@ -8,7 +8,7 @@ import torch
 
 from srkd.data.paired_image import PairedImageDataset
 from srkd.imaging.color import rgb_to_y, rgb_to_y_tensor
-from srkd.inference.upscaler import upscale_image, upscale_plane
+from srkd.inference.forward import upscale_image, upscale_plane
 from srkd.metrics.psnr import calculate_psnr
 from srkd.networks.weights import load_network
 

@@ -3,7 +3,8 @@
 import pytest
 
 from srkd.inference.export import export
-from srkd.inference.upscaler import Upscaler, trained_at
+from srkd.inference.upscaler import Upscaler
+from srkd.inference.widths import trained_at
 from srkd.networks.edsr import EDSR
 
 

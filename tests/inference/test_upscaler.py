@@ -9,7 +9,8 @@ from reference import super_resolve
 from srkd.imaging.color import ycbcr_to_rgb
 from srkd.imaging.resize import imresize
 from srkd.inference.device import choose_device
-from srkd.inference.upscaler import Upscaler, upscale_image
+from srkd.inference.forward import upscale_image
+from srkd.inference.upscaler import Upscaler
 from srkd.networks.edsr import EDSR
 from srkd.networks.slim import narrow
 from srkd.networks.weights import save_network
@@ -43,7 +44,7 @@ def test_switching_equals_a_freshly_narrowed_network(widths):
 def test_narrow_networks_are_made_once(monkeypatch):
     made = []
     monkeypatch.setattr(
-        "srkd.inference.upscaler.narrow", lambda network, width: made.append(width) or narrow(network, width)
+        "srkd.inference.widths.narrow", lambda network, width: made.append(width) or narrow(network, width)
     )
     upscaler = Upscaler(NETWORK, width=0.5, device="cpu")
     for width in (1.0, 0.5, 1.0, 0.5):
@@ -103,8 +104,8 @@ def test_wrong_input():
     with pytest.raises(InputError, match="is not valid for `num_feat`"):
         Upscaler(NETWORK, width=0.3, device="cpu")
     upscaler = Upscaler(NETWORK, device="cpu")
-    for image in (np.zeros((4, 4, 3)), np.zeros((4, 4, 2), np.uint8), np.zeros((1, 4, 4, 3), np.uint8)):
-        with pytest.raises(InputError, match="an image is uint8 or uint16"):
+    for image in (np.zeros((4, 4, 3), np.int64), np.zeros((4, 4, 2), np.uint8), np.zeros((1, 4, 4, 3), np.uint8)):
+        with pytest.raises(InputError, match="an image is uint8, uint16 or floating point"):
             upscaler(image)
     for device in ("abacus", "cuda:99"):
         with pytest.raises(InputError, match=f"device '{device}' is (unknown|not available); this machine has"):
