@@ -2,14 +2,16 @@
 
 `.pth`: `{params, params_ema, network_g: {type, …}, scale, iter, method, widths, srkd: {version, git}}`.
 `.safetensors`: the tensors, and the rest as one JSON string `srkd` in the metadata.
+Files of EDSR-PyTorch, torchSR and CSD are read too, and converted (`srkd.networks.dialects`).
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import pickle
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +21,16 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from srkd.atomic import atomic_path
+from srkd.networks.dialects import Foreign, check_mean, complete, known_res_scale, recognise
 from srkd.networks.slim import Network
 from srkd.provenance import provenance
 from srkd.registry import NETWORKS, check_options
 from srkd.types import InputError
 
 PARAM_KEYS = ("params_ema", "params")
+FOREIGN_KEYS = ("model_state_dict", "state_dict")  # where CSD's and torchSR's training put the network
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -36,16 +42,18 @@ class Weights:
         params: state dict.
         key: which set it is, `params_ema` or `params` ("" where the file holds a bare state dict).
         meta: everything else in the file (`network_g`, `scale`, `iter`, `method`, `widths`, `srkd`).
+        foreign: what was recognised where the file is another code base's; `params` have our names then.
     """
 
     path: Path
     params: Mapping[str, Tensor]
     key: str = ""
     meta: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    foreign: Foreign | None = None
 
 
 def read_weights(path: str | Path, key: str | None = None) -> Weights:
-    """Read a `.pth` or `.safetensors` file without running code from it.
+    """Read a `.pth` or `.safetensors` file without running code from it; names of a known dialect become ours.
 
     Args:
         path: the file.
@@ -54,7 +62,17 @@ def read_weights(path: str | Path, key: str | None = None) -> Weights:
     Raises:
         InputError: missing, unreadable, holding something else than tensors, or without `key`.
     """
-    path = Path(path)
+    weights = _read(Path(path), key)
+    if "network_g" in weights.meta:
+        return weights
+    try:
+        foreign = recognise(weights.params)
+    except ValueError as error:
+        raise InputError(f"checkpoint {path}: {error}") from None
+    return replace(weights, params=foreign.params, foreign=foreign) if foreign else weights
+
+
+def _read(path: Path, key: str | None) -> Weights:
     if path.is_dir():
         raise InputError(f"checkpoint {path} is a folder; name the file, as in {path / 'models' / 'net_g_latest.pth'}.")
     if not path.is_file():
@@ -82,7 +100,8 @@ def read_weights(path: str | Path, key: str | None = None) -> Weights:
         return Weights(path, _plain(path, content[chosen]), chosen, meta)
     if key == "params_ema":
         raise InputError(f"checkpoint {path} has no 'params_ema'; it holds a bare state dict.")
-    return Weights(path, _plain(path, content))
+    nested = next((content[name] for name in FOREIGN_KEYS if isinstance(content.get(name), dict)), content)
+    return Weights(path, _plain(path, nested))
 
 
 def _plain(path: Path, params: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -109,7 +128,8 @@ def load_params(network: torch.nn.Module, weights: Weights, *, strict: bool = Tr
     start); their names are returned.
 
     Raises:
-        InputError: names or sizes differ (strict), or nothing at all fits.
+        InputError: names or sizes differ (strict), nothing at all fits, or a file of another code base takes off
+            another mean.
     """
     own = network.state_dict()
     sizes = {name: tuple(tensor.shape) for name, tensor in own.items()}
@@ -125,8 +145,23 @@ def load_params(network: torch.nn.Module, weights: Weights, *, strict: bool = Tr
             f"checkpoint {weights.path} does not fit {type(network).__name__}: "
             f"{len(differing)} of {len(names)} tensors differ ({shown}{more}).{_different_options(network, weights)}"
         )
+    if weights.foreign and isinstance(network, Network):
+        _compare_foreign(network, weights, weights.foreign)
     network.load_state_dict({**own, **{k: v for k, v in weights.params.items() if k not in differing}})
     return differing
+
+
+def _compare_foreign(network: Network, weights: Weights, foreign: Foreign) -> None:
+    """Refuse what a foreign file contradicts without its shapes showing it, and warn of what is improbable."""
+    options = network.config
+    try:
+        check_mean(foreign, options["img_range"], options["rgb_mean"])
+    except ValueError as error:
+        raise InputError(f"checkpoint {weights.path} does not fit {type(network).__name__}: {error}") from None
+    log.info("%s: read as %s.", weights.path, foreign.describe())
+    known = known_res_scale(foreign)
+    if known not in (None, options["res_scale"]):
+        log.warning("%s: res_scale is %g; the paper's is %g.", weights.path, options["res_scale"], known)
 
 
 def load_companion(module: torch.nn.Module, weights: Weights, name: str) -> None:
@@ -152,12 +187,25 @@ def _different_options(network: torch.nn.Module, weights: Weights) -> str:
     return f" The file's network has {', '.join(other)}." if other else ""
 
 
-def network_of(weights: Weights) -> Network:
+def network_of(weights: Weights, given: Mapping[str, Any] | None = None) -> Network:
     """Build the network that a file describes, and load its parameters.
 
+    Args:
+        weights: the file.
+        given: options of the network that a file of another code base does not hold, such as `res_scale`. What is
+            neither in the file nor given is known for the papers' networks only; the log says what was decided.
+
     Raises:
-        InputError: the file says nothing of its network, names an unknown one, or does not fit it.
+        InputError: the file says nothing of its network, names an unknown one, or does not fit it; or options are
+            missing, contradict the file, or are given for a file that holds them.
     """
+    if weights.foreign:
+        return _foreign_network(weights, weights.foreign, given or {})
+    if given:
+        raise InputError(
+            f"checkpoint {weights.path} is not of another code base that is known here: {', '.join(given)} cannot be "
+            "given for it."
+        )
     described = weights.meta.get("network_g")
     if not isinstance(described, dict) or "type" not in described:
         raise InputError(
@@ -172,26 +220,44 @@ def network_of(weights: Weights) -> Network:
     return network
 
 
+def _foreign_network(weights: Weights, foreign: Foreign, given: Mapping[str, Any]) -> Network:
+    where = f"checkpoint {weights.path}"
+    try:
+        options, decided = complete(foreign, _checked(foreign.network, given))
+    except ValueError as error:
+        raise InputError(f"{where} is {foreign.describe()}: {error}") from None
+    network = build_network(foreign.network, options, where=where)
+    load_params(network, weights)
+    if decided:
+        log.warning("%s: read as %s. Decided: %s.", weights.path, foreign.describe(), "; ".join(decided))
+    return network
+
+
 def build_network(kind: str, options: Mapping[str, Any], *, where: str = "network_g") -> Network:
     """Build the registered network `kind` from its options; every error is an `InputError` that begins with `where`."""
     try:
-        component = NETWORKS.get(kind)
-        accepted, problems = check_options(component, options)
-        if problems:
-            raise InputError("; ".join(".".join(map(str, p.path)) + ": " + p.message for p in problems))
-        return component(**accepted)
+        return NETWORKS.get(kind)(**_checked(kind, options))
     except ValueError as error:
         raise InputError(f"{where}: {error}") from None
 
 
-def load_network(path: str | Path, *, key: str | None = None) -> Network:
-    """Load a network from a file written by srkd, with no option file: ready for inference, on the CPU.
+def _checked(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """`options` of the network `kind`, validated and coerced."""
+    accepted, problems = check_options(NETWORKS.get(kind), options)
+    if problems:
+        raise InputError("; ".join(".".join(map(str, p.path)) + ": " + p.message for p in problems))
+    return accepted
+
+
+def load_network(path: str | Path, *, key: str | None = None, network: Mapping[str, Any] | None = None) -> Network:
+    """Load a network from a file with no option file: ready for inference, on the CPU.
 
     Args:
         path: `.pth` or `.safetensors`.
         key: `params` or `params_ema`; None takes `params_ema` if present.
+        network: options that a file of another code base does not hold (see `network_of`).
     """
-    return network_of(read_weights(path, key)).eval()
+    return network_of(read_weights(path, key), network).eval()
 
 
 def save_network(
