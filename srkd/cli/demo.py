@@ -1,6 +1,7 @@
 """Train, distil, measure, upscale and export in a few minutes, without a download.
 
 The photographs are those that ship with scikit-image. Every step is an ordinary srkd command, printed before it runs.
+`--photos` only writes the photographs: they are what the files options/train/*/*_x2_tiny.yml train with.
 """
 
 from __future__ import annotations
@@ -36,17 +37,29 @@ WIDTHS = "1,0.5,0.25"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Where to, and how long."""
     parser.add_argument("-o", "--output", default="srkd_demo", metavar="FOLDER", help="default: %(default)s")
-    parser.add_argument("--quick", action="store_true", help="a few iterations only: shows the steps, not the quality")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--quick", action="store_true", help="a few iterations only: shows the steps, not the quality")
+    how.add_argument("--photos", action="store_true", help="write the photographs and stop: data for a first training")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the five steps; stops at the first that fails."""
+    """Run the five steps, stopping at the first that fails; with `--photos` none of them."""
     from srkd.cli.display import stdout_console
 
     console, began = stdout_console(), time.perf_counter()
     out = Path(args.output)
     options = options_folder()
     copy_photographs(out / "photos")
+    if args.photos:
+        console.print(
+            f"{out}/photos/train   {len(TRAIN)} photographs to train with\n"
+            f"{out}/photos/test    {len(TEST)} to measure with\n"
+            f"{out}/photos/small   the same at half size, to upscale\n\n"
+            "Try next, in a checkout of srkd:\n"
+            "  srkd train -opt options/train/Supervised/supervised_edsr_x2_tiny.yml",
+            highlight=False,
+        )
+        return 0
 
     paths = [
         f"datasets.train.dataroot_gt={out}/photos/train",
