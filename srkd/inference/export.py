@@ -10,7 +10,7 @@ import importlib.util
 import io
 import logging
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,13 @@ from srkd import __version__
 from srkd.atomic import atomic_path
 from srkd.imaging.resize import imresize
 from srkd.inference.widths import narrowed, warn_untrained
+from srkd.networks.dialects import to_dialect
 from srkd.networks.slim import Network
 from srkd.networks.weights import load_network, network_of, read_weights, save_network
 from srkd.types import InputError, WorkError
 
 SUFFIXES = (".pth", ".safetensors", ".onnx")
+DIALECT_SUFFIXES = (".pth", ".pt")
 OPSET = 18
 
 _CHECK_SIZES = ((24, 40), (37, 19))  # none is the size an export is traced with
@@ -49,32 +51,43 @@ class Parity:
     psnr: float
 
 
-def export(model: str | Path | Network, path: str | Path, *, width: float = 1.0) -> Parity:
+def export(
+    model: str | Path | Network,
+    path: str | Path,
+    *,
+    width: float = 1.0,
+    options: Mapping[str, Any] | None = None,
+    dialect: str | None = None,
+) -> Parity:
     """Write `model` at `width` to `path` as an ordinary network, and check the file against the sliced forward.
 
     `.pth` and `.safetensors` are what `load_network` reads; a `.pth` of an EDSR is BasicSR's too. `.onnx` is a single
     file for inputs [1, C, height, width] of any size in [0, 1], with scale, range, colour order and width in its
-    metadata.
+    metadata. With `dialect` the file is another code base's (`srkd.networks.dialects`).
 
     Args:
         model: a checkpoint, or a network.
         path: the file; its suffix chooses the format. An older file is replaced only by one that passed.
         width: fraction of the channels.
+        options: what a checkpoint of another code base does not say of its network, such as `res_scale`.
+        dialect: `edsr-pytorch`, `torchsr` or `csd`; None writes srkd's own file.
 
     Raises:
-        InputError: the suffix, the width or the checkpoint is not valid, or the packages for ONNX are missing.
+        InputError: the suffix, the width or the checkpoint is not valid, the packages for ONNX are missing, or the
+            dialect cannot express the network.
         WorkError: the file's output is not the network's; nothing is written.
     """
     path = Path(path)
-    if path.suffix not in SUFFIXES:
-        raise InputError(f"cannot export to {path}: the suffix chooses the format; allowed: {', '.join(SUFFIXES)}.")
+    allowed = DIALECT_SUFFIXES if dialect else SUFFIXES
+    if path.suffix not in allowed:
+        raise InputError(f"cannot export to {path}: the suffix chooses the format; allowed: {', '.join(allowed)}.")
     if path.suffix == ".onnx":
         _require_onnx()
     if isinstance(model, Network):
         network, meta = model, {}
     else:
         weights = read_weights(model)
-        network, meta = network_of(weights), weights.meta
+        network, meta = network_of(weights, options), weights.meta
     warn_untrained(network, width)
     small = narrowed(network, width).cpu().eval()
     if network.trained_widths:
@@ -83,6 +96,8 @@ def export(model: str | Path | Network, path: str | Path, *, width: float = 1.0)
         if path.suffix == ".onnx":
             _write_onnx(small, temporary, width)
             written = _onnx_forward(temporary)
+        elif dialect:
+            written = _write_dialect(small, temporary, dialect)
         else:
             save_network(temporary, small, iter=meta.get("iter"), method=meta.get("method"))
             written = load_network(temporary)
@@ -124,6 +139,15 @@ def _require_onnx() -> None:
     missing = [name for name in ("onnx", "onnxruntime", "onnxscript") if importlib.util.find_spec(name) is None]
     if missing:
         raise InputError(f'ONNX export needs {", ".join(missing)}: pip install "srkd[export]"')
+
+
+def _write_dialect(network: Network, path: Path, dialect: str) -> Network:
+    """Write the file, and read it back with what it cannot say."""
+    try:
+        torch.save(to_dialect(network, dialect), path)
+    except ValueError as error:
+        raise InputError(f"cannot export: {error}") from None
+    return load_network(path, network={name: network.config[name] for name in ("res_scale", "img_range", "rgb_mean")})
 
 
 class _OneInput(nn.Module):

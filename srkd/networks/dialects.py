@@ -83,7 +83,7 @@ _SHIFTS = ("sub_mean.weight", "sub_mean.bias", "add_mean.weight", "add_mean.bias
 
 
 @dataclass(frozen=True)
-class Foreign:
+class Converted:
     """What was recognised in a file of another code base.
 
     Attributes:
@@ -109,7 +109,7 @@ class Foreign:
         return f"an {self.network} in the names of {self.dialect} ({sizes})"
 
 
-def recognise(params: Mapping[str, Tensor]) -> Foreign | None:
+def recognise(params: Mapping[str, Tensor]) -> Converted | None:
     """Read a state dict of another code base; None where the names are nobody's.
 
     Raises:
@@ -127,39 +127,41 @@ def recognise(params: Mapping[str, Tensor]) -> Foreign | None:
             if set(names) == set(layers) and all(layers[name].ndim == 4 for name in names if name.endswith("weight")):
                 ours = {names[name]: layers[name] for name in names}
                 mean, folded = _fold(ours, *shift.values()) if shift else (None, False)
-                return Foreign(words, network, ours, _options(network, ours), mean, folded)
+                return Converted(words, network, ours, _options(network, ours), mean, folded)
     return None
 
 
-def known_res_scale(foreign: Foreign) -> float | None:
+def known_res_scale(converted: Converted) -> float | None:
     """The paper's `res_scale` for networks of this size; None for any other size."""
-    return foreign.options.get("res_scale", RES_SCALES.get((foreign.options["num_feat"], foreign.options["num_block"])))
+    return converted.options.get(
+        "res_scale", RES_SCALES.get((converted.options["num_feat"], converted.options["num_block"]))
+    )
 
 
-def complete(foreign: Foreign, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def complete(converted: Converted, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """All options of the network, and in words what was decided without being given.
 
     Args:
-        foreign: the file.
+        converted: the file.
         given: options from the user; they must agree with what the file says.
 
     Raises:
         ValueError: `given` contradicts the file, or something is neither given nor known.
     """
     for name, value in given.items():
-        if foreign.options.get(name, value) != value:
-            raise ValueError(f"{name} is {foreign.options[name]} in this file, not {value}.")
+        if converted.options.get(name, value) != value:
+            raise ValueError(f"{name} is {converted.options[name]} in this file, not {value}.")
     if given.get("img_range", 1) <= 0:
         raise ValueError(f"img_range (={given['img_range']}) must be positive.")
-    options, decided = {**foreign.options, **given}, list[str]()
+    options, decided = {**converted.options, **given}, list[str]()
     if "res_scale" not in options:
-        options["res_scale"] = known_res_scale(foreign)
+        options["res_scale"] = known_res_scale(converted)
         decided.append(f"res_scale {options['res_scale']}, as the paper's network of this size has")
     if "img_range" not in options:
-        options["img_range"] = _known_range(foreign, options.get("rgb_mean", DIV2K_MEAN))
+        options["img_range"] = _known_range(converted, options.get("rgb_mean", DIV2K_MEAN))
         decided.append(f"img_range {options['img_range']}, in which its mean shift is a mean")
     missing = [name for name in ("res_scale", "img_range") if options[name] is None]
-    if foreign.mean is None and "rgb_mean" not in options:
+    if converted.mean is None and "rgb_mean" not in options:
         missing.append("rgb_mean")
     if missing:
         raise ValueError(
@@ -168,24 +170,24 @@ def complete(foreign: Foreign, given: Mapping[str, Any]) -> tuple[dict[str, Any]
             f"srkd export FILE -o NEW.pth {' '.join(f'--network {name}=VALUE' for name in missing)}; or use an option "
             "file that names the network: network_g and path.pretrain_network_g."
         )
-    if foreign.mean is not None and "rgb_mean" not in options:
-        options["rgb_mean"] = _mean_in(foreign.mean, options["img_range"])
+    if converted.mean is not None and "rgb_mean" not in options:
+        options["rgb_mean"] = _mean_in(converted.mean, options["img_range"])
         decided.append(f"rgb_mean {', '.join(f'{value:.4f}' for value in options['rgb_mean'])}, from its mean shift")
-    check_mean(foreign, options["img_range"], options["rgb_mean"])
+    check_mean(converted, options["img_range"], options["rgb_mean"])
     return options, decided
 
 
-def check_mean(foreign: Foreign, img_range: float, rgb_mean: Collection[float]) -> None:
+def check_mean(converted: Converted, img_range: float, rgb_mean: Collection[float]) -> None:
     """Check that a network takes off the colour that the file's takes off.
 
     Raises:
         ValueError: it does not.
     """
-    if foreign.mean is None:
+    if converted.mean is None:
         return
-    expected = [img_range * value for value in rgb_mean] * (len(foreign.mean) if len(rgb_mean) == 1 else 1)
-    if not _near(foreign.mean, expected, 1e-5) or not all(0 <= value <= 1 for value in rgb_mean):
-        own = ", ".join(f"{value:.6g}" for value in foreign.mean)
+    expected = [img_range * value for value in rgb_mean] * (len(converted.mean) if len(rgb_mean) == 1 else 1)
+    if not _near(converted.mean, expected, 1e-5) or not all(0 <= value <= 1 for value in rgb_mean):
+        own = ", ".join(f"{value:.6g}" for value in converted.mean)
         raise ValueError(
             f"its mean shift takes off ({own}), but img_range {img_range:g} · rgb_mean "
             f"({', '.join(f'{value:.6g}' for value in rgb_mean)}) is another colour; img_range · rgb_mean must be the "
@@ -325,12 +327,12 @@ def _is_dominant(weight: Tensor) -> bool:
     return bool((2 * diagonal > matrix.abs().sum(1)).all() and (diagonal > 0).all())
 
 
-def _known_range(foreign: Foreign, rgb_mean: Collection[float]) -> float | None:
+def _known_range(converted: Converted, rgb_mean: Collection[float]) -> float | None:
     """The range in which the file's mean is about `rgb_mean`."""
-    tolerance = 0.25 if foreign.folded else 0.1  # training moves it
+    tolerance = 0.25 if converted.folded else 0.1  # training moves it
     for img_range in RANGES:
         expected = [img_range * value for value in rgb_mean]
-        if foreign.mean and any(foreign.mean) and _near(foreign.mean, expected, tolerance):
+        if converted.mean and any(converted.mean) and _near(converted.mean, expected, tolerance):
             return img_range
     return None
 

@@ -21,14 +21,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from srkd.atomic import atomic_path
-from srkd.networks.dialects import Foreign, check_mean, complete, known_res_scale, recognise
+from srkd.networks.dialects import Converted, check_mean, complete, known_res_scale, recognise
 from srkd.networks.slim import Network
 from srkd.provenance import provenance
 from srkd.registry import NETWORKS, check_options
 from srkd.types import InputError
 
 PARAM_KEYS = ("params_ema", "params")
-FOREIGN_KEYS = ("model_state_dict", "state_dict")  # where CSD's and torchSR's training put the network
+OTHERS_KEYS = ("model_state_dict", "state_dict")  # where CSD's and torchSR's training put the network
 
 log = logging.getLogger(__name__)
 
@@ -42,14 +42,14 @@ class Weights:
         params: state dict.
         key: which set it is, `params_ema` or `params` ("" where the file holds a bare state dict).
         meta: everything else in the file (`network_g`, `scale`, `iter`, `method`, `widths`, `srkd`).
-        foreign: what was recognised where the file is another code base's; `params` have our names then.
+        converted: what was recognised where the file is another code base's; `params` have our names then.
     """
 
     path: Path
     params: Mapping[str, Tensor]
     key: str = ""
     meta: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    foreign: Foreign | None = None
+    converted: Converted | None = None
 
 
 def read_weights(path: str | Path, key: str | None = None) -> Weights:
@@ -66,10 +66,10 @@ def read_weights(path: str | Path, key: str | None = None) -> Weights:
     if "network_g" in weights.meta:
         return weights
     try:
-        foreign = recognise(weights.params)
+        converted = recognise(weights.params)
     except ValueError as error:
         raise InputError(f"checkpoint {path}: {error}") from None
-    return replace(weights, params=foreign.params, foreign=foreign) if foreign else weights
+    return replace(weights, params=converted.params, converted=converted) if converted else weights
 
 
 def _read(path: Path, key: str | None) -> Weights:
@@ -100,7 +100,7 @@ def _read(path: Path, key: str | None) -> Weights:
         return Weights(path, _plain(path, content[chosen]), chosen, meta)
     if key == "params_ema":
         raise InputError(f"checkpoint {path} has no 'params_ema'; it holds a bare state dict.")
-    nested = next((content[name] for name in FOREIGN_KEYS if isinstance(content.get(name), dict)), content)
+    nested = next((content[name] for name in OTHERS_KEYS if isinstance(content.get(name), dict)), content)
     return Weights(path, _plain(path, nested))
 
 
@@ -145,21 +145,21 @@ def load_params(network: torch.nn.Module, weights: Weights, *, strict: bool = Tr
             f"checkpoint {weights.path} does not fit {type(network).__name__}: "
             f"{len(differing)} of {len(names)} tensors differ ({shown}{more}).{_different_options(network, weights)}"
         )
-    if weights.foreign and isinstance(network, Network):
-        _compare_foreign(network, weights, weights.foreign)
+    if weights.converted and isinstance(network, Network):
+        _compare_converted(network, weights, weights.converted)
     network.load_state_dict({**own, **{k: v for k, v in weights.params.items() if k not in differing}})
     return differing
 
 
-def _compare_foreign(network: Network, weights: Weights, foreign: Foreign) -> None:
-    """Refuse what a foreign file contradicts without its shapes showing it, and warn of what is improbable."""
+def _compare_converted(network: Network, weights: Weights, converted: Converted) -> None:
+    """Refuse what a converted file contradicts without its shapes showing it, and warn of what is improbable."""
     options = network.config
     try:
-        check_mean(foreign, options["img_range"], options["rgb_mean"])
+        check_mean(converted, options["img_range"], options["rgb_mean"])
     except ValueError as error:
         raise InputError(f"checkpoint {weights.path} does not fit {type(network).__name__}: {error}") from None
-    log.info("%s: read as %s.", weights.path, foreign.describe())
-    known = known_res_scale(foreign)
+    log.info("%s: read as %s.", weights.path, converted.describe())
+    known = known_res_scale(converted)
     if known not in (None, options["res_scale"]):
         log.warning("%s: res_scale is %g; the paper's is %g.", weights.path, options["res_scale"], known)
 
@@ -199,8 +199,8 @@ def network_of(weights: Weights, given: Mapping[str, Any] | None = None) -> Netw
         InputError: the file says nothing of its network, names an unknown one, or does not fit it; or options are
             missing, contradict the file, or are given for a file that holds them.
     """
-    if weights.foreign:
-        return _foreign_network(weights, weights.foreign, given or {})
+    if weights.converted:
+        return _converted_network(weights, weights.converted, given or {})
     if given:
         raise InputError(
             f"checkpoint {weights.path} is not of another code base that is known here: {', '.join(given)} cannot be "
@@ -220,16 +220,16 @@ def network_of(weights: Weights, given: Mapping[str, Any] | None = None) -> Netw
     return network
 
 
-def _foreign_network(weights: Weights, foreign: Foreign, given: Mapping[str, Any]) -> Network:
+def _converted_network(weights: Weights, converted: Converted, given: Mapping[str, Any]) -> Network:
     where = f"checkpoint {weights.path}"
     try:
-        options, decided = complete(foreign, _checked(foreign.network, given))
+        options, decided = complete(converted, _checked(converted.network, given))
     except ValueError as error:
-        raise InputError(f"{where} is {foreign.describe()}: {error}") from None
-    network = build_network(foreign.network, options, where=where)
+        raise InputError(f"{where} is {converted.describe()}: {error}") from None
+    network = build_network(converted.network, options, where=where)
     load_params(network, weights)
     if decided:
-        log.warning("%s: read as %s. Decided: %s.", weights.path, foreign.describe(), "; ".join(decided))
+        log.warning("%s: read as %s. Decided: %s.", weights.path, converted.describe(), "; ".join(decided))
     return network
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from srkd.options.components import Component, MetricBlock
 from srkd.options.dump import dump_options
 from srkd.options.load import load_test_options, load_train_options
+from srkd.options.overrides import read_assignments
 from srkd.options.schema import DatasetBlock, Options, TestOptions, TrainOptions
 from srkd.registry import parse_width
 
@@ -19,4 +20,5 @@ __all__ = [
     "load_test_options",
     "load_train_options",
     "parse_width",
+    "read_assignments",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 from srkd.options.reader import read_text
 from srkd.options.tree import Node, Problems
@@ -23,6 +24,18 @@ def override(root: Node, assignments: Iterable[str], problems: Problems) -> None
             problems.add(where, "is not of the form key.path=value.")
             continue
         _put(root, keys, read_text(text, where, problems, fixed=True, path=keys), problems)
+
+
+def read_assignments(assignments: Iterable[str]) -> dict[str, Any]:
+    """The values of `a=b` assignments that stand alone, outside any option file.
+
+    Raises:
+        InputError: one of them is not of this form, or its value is no YAML.
+    """
+    root, problems = Node({}, "command line"), Problems()
+    override(root, assignments, problems)
+    problems.raise_if_any()
+    return root.plain()
 
 
 def _put(root: Node, keys: list[str], value: Node, problems: Problems) -> None:
