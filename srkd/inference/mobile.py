@@ -17,8 +17,10 @@ from torch import Tensor, nn
 from srkd.networks.blocks import SubPixelUpsampler
 from srkd.networks.carn import CARN
 from srkd.networks.edsr import EDSR
+from srkd.networks.fsrcnn import FSRCNN
 from srkd.networks.rcan import RCAN, ChannelAttention
-from srkd.networks.slim import MeanShift, Network, SlimConv2d
+from srkd.networks.slim import Network, SlimConv2d
+from srkd.networks.snsr import SNSR, TNSR
 from srkd.types import InputError
 
 
@@ -32,18 +34,18 @@ def mobile_form(network: Network, *, conv_transpose: bool = False) -> Network:
         conv_transpose: replace each PixelShuffle.
 
     Raises:
-        InputError: the network is none that this module knows how to fold, or it has no PixelShuffle to replace.
+        InputError: the network is another one, or it has no PixelShuffle to replace.
     """
     form = copy.deepcopy(network)
-    if any(isinstance(module, MeanShift) for module in form.modules()):
-        if not isinstance(form, EDSR | RCAN | CARN):
-            raise InputError(
-                f"{type(network).__name__} has no mobile form: how its mean shift is folded is known of EDSR, RCAN and "
-                "CARN only. Export it without --mobile."
-            )
+    if isinstance(form, EDSR | RCAN | CARN):
         with torch.no_grad():
             fold_range(form)
             fold_mean(form)
+    elif not isinstance(form, FSRCNN | TNSR | SNSR):
+        raise InputError(
+            f"{type(network).__name__} has no mobile form: it is known of EDSR, RCAN, CARN, FSRCNN, TNSR and SNSR only. "
+            "Export it without --mobile."
+        )
     if conv_transpose:
         replace_pixel_shuffle(form)
     return form

@@ -1,0 +1,135 @@
+"""A network as a recorded graph in a file: `.pt2` for PyTorch and `.onnx` for other runtimes, and how to run them back.
+
+A graph has one input `lq` [1, C, height, width] and one output `sr`, in [0, 1], and needs no code of srkd.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import json
+import logging
+import warnings
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from srkd.inference.parity import TRACED, Forward
+from srkd.networks.slim import Network
+from srkd.types import InputError
+
+OPSET = 18
+PT2_METADATA = "srkd.json"
+
+
+def require_onnx() -> None:
+    """Check that the packages that write and run ONNX files are there.
+
+    Raises:
+        InputError: one of them is missing.
+    """
+    missing = [name for name in ("onnx", "onnxruntime", "onnxscript") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InputError(f'ONNX export needs {", ".join(missing)}: pip install "srkd[export]"')
+
+
+class _OneInput(nn.Module):
+    """A network without its `width` argument, which a graph cannot have."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, lq: Tensor) -> Tensor:
+        return self.network(lq)
+
+
+def record(network: Network, *, size: tuple[int, int] | None = None) -> ExportedProgram:
+    """The graph of `network` at full width, for images of `size` (height, width), or of any size from 2 × 2 pixels."""
+    example = torch.rand(1, network.num_in_ch, *(size or TRACED))
+    dynamic = None if size else {"lq": {2: Dim("height"), 3: Dim("width")}}
+    with _quiet():
+        return torch.export.export(_OneInput(network).eval(), (example,), dynamic_shapes=dynamic)
+
+
+def write_pt2(path: Path, graph: ExportedProgram, metadata: Mapping[str, str]) -> None:
+    """Write a `.pt2` file with the metadata as JSON in its extra file `srkd.json`."""
+    with _quiet():
+        torch.export.save(graph, path, extra_files={PT2_METADATA: json.dumps(metadata)})
+
+
+def run_pt2(path: Path) -> Forward:
+    """The forward of a `.pt2` file."""
+    with _quiet():
+        module = torch.export.load(path).module()
+    return lambda x: module(x)
+
+
+def write_onnx(path: Path, graph: ExportedProgram, metadata: Mapping[str, str]) -> None:
+    """Write an `.onnx` file, weights and metadata inside."""
+    import onnx
+
+    with _quiet():
+        torch.onnx.export(
+            graph,
+            f=path,
+            dynamo=True,
+            external_data=False,
+            input_names=["lq"],
+            output_names=["sr"],
+            opset_version=OPSET,
+            verbose=False,
+        )
+    model = onnx.load(path)
+    # The exporter notes where in which source file each node came from: paths of this machine, of no use elsewhere.
+    for item in (*model.graph.node, *model.graph.input, *model.graph.output, *model.graph.value_info):
+        del item.metadata_props[:]
+    onnx.helper.set_model_props(model, dict(metadata))
+    onnx.save(model, path)
+
+
+def run_onnx(path: Path) -> dict[str, Forward]:
+    """The forward of an `.onnx` file in each runtime that is installed: onnxruntime, and perhaps OpenVINO."""
+    runtimes = {"onnxruntime": _onnxruntime(path)}
+    if importlib.util.find_spec("openvino"):
+        runtimes["OpenVINO"] = _openvino(path)
+    return runtimes
+
+
+def _onnxruntime(path: Path) -> Forward:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+    def forward(x: Tensor) -> Tensor:
+        result: Any = session.run(None, {"lq": x.contiguous().numpy()})
+        return torch.from_numpy(result[0])
+
+    return forward
+
+
+def _openvino(path: Path) -> Forward:
+    import openvino
+
+    # Left to itself it computes in half precision on processors that can; that would be compared, not the file.
+    options = {"INFERENCE_PRECISION_HINT": "f32"}
+    model: Any = openvino.Core().compile_model(path, "CPU", options)
+    return lambda x: torch.from_numpy(model(x.contiguous().numpy())[0].copy())
+
+
+@contextlib.contextmanager
+def _quiet() -> Generator[None]:
+    """The exporters talk on stdout, through warnings and through loggers; none of it helps a user of srkd."""
+    level = logging.root.manager.disable
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(level)
