@@ -18,6 +18,7 @@ COMMANDS = {
     "score": ("score", "PSNR and SSIM of images somebody else produced"),
     "upscale": ("upscale", "super-resolve images or folders, at any width"),
     "export": ("export", "write a physically smaller network: .pth, .safetensors or .onnx, parity-checked"),
+    "data": ("data", "weights of networks by name: download, resume, verify"),
     "list": ("listing", "networks, methods, datasets and metrics, and their options"),
     "doctor": ("doctor", "versions, devices, and what is missing"),
     "demo": ("demo", "train, distil, measure, upscale and export in a few minutes, without a download"),

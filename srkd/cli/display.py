@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import Progress, ProgressColumn
 
     from srkd.evaluation.benchmark import Result
 
@@ -40,13 +40,16 @@ def show_result(console: Console, result: Result, written: Sequence[Path]) -> No
         show_line(console, f"Written: {', '.join(map(str, written))}")
 
 
-def progress_bar() -> Progress:
-    """A bar on stderr that vanishes when the work is done, and is not there at all in a file or a pipe."""
+def progress_bar(*columns: ProgressColumn) -> Progress:
+    """A bar on stderr that vanishes when the work is done, and is not there at all in a file or a pipe.
+
+    Without `columns` it has rich's own: text, bar, share, time.
+    """
     from rich.console import Console
     from rich.progress import Progress
 
     console = Console(stderr=True)
-    return Progress(console=console, transient=True, disable=not console.is_terminal)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def show_line(console: Console, text: str) -> None:

@@ -31,7 +31,7 @@ def test_a_broken_machine_is_a_line_and_no_traceback():
     assert attempt(network_card) == [("first", "works"), ("network card", "failed: OSError: libcuda.so is not there")]
 
 
-@pytest.mark.parametrize("command", ["benchmark", "score", "upscale", "export", "list", "doctor"])
+@pytest.mark.parametrize("command", ["benchmark", "score", "upscale", "export", "list", "doctor", "data"])
 def test_help_is_fast(command):
     module = COMMANDS[command][0]
     code = (
