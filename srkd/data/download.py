@@ -4,6 +4,9 @@
 `weights.pth.part.of`: the address, and the version (ETag or modification date) that the server gave. The next call asks
 the server to go on from there *if it still has that version* (RFC 9110, `Range` with `If-Range`); a server that has
 another one, or cannot do that, sends everything, and the part is begun anew.
+
+requests does the HTTP. pooch, which looks as if it did the rest, has no resumption and compares whole hashes only, where
+most authors of weights publish the first 8 digits.
 """
 
 from __future__ import annotations
