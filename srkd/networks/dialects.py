@@ -110,7 +110,7 @@ class Converted:
 
 
 def recognise(params: Mapping[str, Tensor]) -> Converted | None:
-    """Read a state dict of another code base; None where the names are nobody's.
+    """Read a state dict of another code base; None where the names are unknown.
 
     Raises:
         ValueError: the names are those of a dialect, but its mean shifts are none.
@@ -153,22 +153,26 @@ def complete(converted: Converted, given: Mapping[str, Any]) -> tuple[dict[str, 
             raise ValueError(f"{name} is {converted.options[name]} in this file, not {value}.")
     if given.get("img_range", 1) <= 0:
         raise ValueError(f"img_range (={given['img_range']}) must be positive.")
-    options, decided = {**converted.options, **given}, list[str]()
+    options: dict[str, Any] = {**converted.options, **given}
+    decided = ["its trained mean shift folded into the first and last convolution"] if converted.folded else []
+    missing: dict[str, str] = {}
     if "res_scale" not in options:
-        options["res_scale"] = known_res_scale(converted)
+        options |= {"res_scale": known_res_scale(converted)}
         decided.append(f"res_scale {options['res_scale']}, as the paper's network of this size has")
+        missing["res_scale"] = "known for 64 channels × 16 blocks, 1, and for 256 × 32, 0.1"
     if "img_range" not in options:
-        options["img_range"] = _known_range(converted, options.get("rgb_mean", DIV2K_MEAN))
+        options |= {"img_range": _known_range(converted, options.get("rgb_mean", DIV2K_MEAN))}
         decided.append(f"img_range {options['img_range']}, in which its mean shift is a mean")
-    missing = [name for name in ("res_scale", "img_range") if options[name] is None]
+        missing["img_range"] = "known for a mean shift near 255 or 1 times DIV2K's mean"
     if converted.mean is None and "rgb_mean" not in options:
-        missing.append("rgb_mean")
+        missing["rgb_mean"] = "known where there is a mean shift"
+    missing = {name: hint for name, hint in missing.items() if options.get(name) is None}
     if missing:
         raise ValueError(
-            f"such files do not say {' and '.join(missing)}, and it is not one that is known (64 channels × 16 blocks: "
-            "res_scale 1; 256 × 32: 0.1; a mean near DIV2K's: its range). Give it when converting the file once: "
-            f"srkd export FILE -o NEW.pth {' '.join(f'--network {name}=VALUE' for name in missing)}; or use an option "
-            "file that names the network: network_g and path.pretrain_network_g."
+            f"such a file does not say {' or '.join(f'{name} ({hint})' for name, hint in missing.items())}. Give it "
+            "when converting the file once: srkd export FILE -o NEW.pth "
+            f"{' '.join(f'--network {name}=VALUE' for name in missing)}; or use an option file that names the network: "
+            "network_g and path.pretrain_network_g."
         )
     if converted.mean is not None and "rgb_mean" not in options:
         options["rgb_mean"] = _mean_in(converted.mean, options["img_range"])
@@ -207,16 +211,13 @@ def to_dialect(network: Network, dialect: str) -> dict[str, Any]:
     if name not in theirs:
         raise ValueError(f"{DIALECTS[dialect]} has no names for {name}; it has them for {', '.join(theirs)}.")
     _require_expressible(name, options, dialect)
-    params = {key: value.detach().to("cpu").clone() for key, value in network.state_dict().items()}
-    counts = {"num_group": options.get("num_group", 1), "num_block": options["num_block"]}
-    steps = sum(key.startswith("upsample.") for key in params) // 2
-    names = _renaming(_OURS[name], theirs[name], **counts, steps=steps)
+    params = network.state_dict()
+    names = _renaming(_OURS[name], theirs[name], **_counts(_OURS[name], params))
+    state = {names[key]: value.detach().to("cpu").clone() for key, value in params.items()}
     colour = torch.tensor(options["rgb_mean"]).expand(3)
-    state: dict[str, Tensor] = {}
     for shift, sign in (("sub_mean", -1), ("add_mean", 1)):
         state[f"{shift}.weight"] = torch.eye(3).view(3, 3, 1, 1)
         state[f"{shift}.bias"] = sign * options["img_range"] * colour
-    state |= {names[key]: value for key, value in params.items()}
     if dialect != "csd":
         return state
     # CSD's trainer wraps the network for several GPUs and reads these beside it; the values are those it starts with.
@@ -323,8 +324,7 @@ def _fold(
 def _is_dominant(weight: Tensor) -> bool:
     """Whether each diagonal entry is positive and outweighs the rest of its row; such a matrix has an inverse."""
     matrix = weight.double().flatten(1)
-    diagonal = matrix.diagonal()
-    return bool((2 * diagonal > matrix.abs().sum(1)).all() and (diagonal > 0).all())
+    return bool((2 * matrix.diagonal() > matrix.abs().sum(1)).all())
 
 
 def _known_range(converted: Converted, rgb_mean: Collection[float]) -> float | None:
@@ -344,5 +344,6 @@ def _mean_in(mean: tuple[float, ...], img_range: float) -> tuple[float, ...]:
 
 
 def _near(values: Collection[float], expected: Collection[float], tolerance: float) -> bool:
-    pairs = zip(values, expected, strict=True) if len(values) == len(expected) else [(math.inf, 0.0)]
-    return all(abs(value - other) <= tolerance * max(abs(other), 1e-12) for value, other in pairs)
+    return len(values) == len(expected) and all(
+        abs(value - other) <= tolerance * max(abs(other), 1e-12) for value, other in zip(values, expected, strict=True)
+    )
