@@ -5,7 +5,7 @@
 the server to go on from there *if it still has that version* (RFC 9110, `Range` with `If-Range`); a server that has
 another one, or cannot do that, sends everything, and the part is begun anew.
 
-requests does the HTTP. pooch, which looks as if it did the rest, has no resumption and compares whole hashes only, where
+requests does the HTTP. pooch, which looks as if it did the rest, does not resume and compares whole hashes only, where
 most authors of weights publish the first 8 digits.
 """
 
