@@ -8,7 +8,7 @@ Legend: B images, C channels (the student's and the teacher's may differ), N = H
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
 from typing import Any
 
 import torch
@@ -78,11 +78,18 @@ class _AffinityDistance(torch.autograd.Function):
         entries = images * positions * positions
         gradient_BCN = torch.empty_like(student_BCN) if ctx.needs_input_grad[0] else None
         sums: list[Tensor] = []
-        for start, stop in _rows(images, positions, block):
-            d_BRN = student_BCN[..., start:stop].mT @ student_BCN
-            d_BRN -= teacher_BCN[..., start:stop].mT @ teacher_BCN
+        # Two buffers for all blocks: allocated one after another, they would fragment a CPU's heap, and the resident
+        # set would grow by as much as a whole affinity.
+        rows = min(max(block // (images * positions), 1), positions)
+        buffers = [student_BCN.new_empty(images * rows * positions) for _ in range(2)]
+        for start in range(0, positions, rows):
+            stop = min(start + rows, positions)
+            shape = images, stop - start, positions
+            d_BRN, other_BRN = (buffer[: math.prod(shape)].view(shape) for buffer in buffers)
+            torch.bmm(student_BCN[..., start:stop].mT, student_BCN, out=d_BRN)
+            d_BRN -= torch.bmm(teacher_BCN[..., start:stop].mT, teacher_BCN, out=other_BRN)
             if gradient_BCN is not None:
-                gradient_BCN[..., start:stop] = student_BCN @ d_BRN.sign().mT
+                gradient_BCN[..., start:stop] = student_BCN @ torch.sign(d_BRN, out=other_BRN).mT
             sums.append(d_BRN.abs_().sum())
         if gradient_BCN is not None:
             ctx.save_for_backward(gradient_BCN.mul_(2 / entries))
@@ -93,9 +100,3 @@ class _AffinityDistance(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         (gradient_BCN,) = ctx.saved_tensors
         return gradient_BCN * gradients[0], None, None
-
-
-def _rows(images: int, positions: int, block: int) -> Iterator[tuple[int, int]]:
-    step = max(block // (images * positions), 1)
-    for start in range(0, positions, step):
-        yield start, min(start + step, positions)

@@ -1,5 +1,7 @@
 """FAKD's affinity: the authors' numbers, by hand, against NumPy, and blocks against the whole."""
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 import torch
@@ -69,21 +71,25 @@ def test_gradcheck(rng):
 
 
 def test_never_holds_an_affinity(monkeypatch):
-    """The largest tensor of forward and backward is a block, not [B, N, N]."""
+    """The largest tensor of forward and backward is a block, not [B, N, N]; all blocks share two pieces of memory."""
     from torch.utils._python_dispatch import TorchDispatchMode
 
     class Largest(TorchDispatchMode):
         entries = 0
+        large: ClassVar[list[torch.Tensor]] = []  # kept, so that memory is not used twice
 
         def __torch_dispatch__(self, function, types, args=(), kwargs=None):
             result = function(*args, **(kwargs or {}))
-            self.entries = max(self.entries, result.numel() if isinstance(result, torch.Tensor) else 0)
+            if isinstance(result, torch.Tensor):
+                self.entries = max(self.entries, result.numel())
+                self.large += [result] * (result.numel() > 20_000)
             return result
 
     s, t = torch.randn(2, 4, 20, 20, requires_grad=True), torch.randn(2, 4, 20, 20)
     with Largest() as mode:
         affinity_distance(s, t, block=40_000).backward()
     assert mode.entries == 40_000
+    assert len({tensor.untyped_storage().data_ptr() for tensor in mode.large}) == 2
 
 
 def test_invariances(rng):
