@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from srkd.compat.loading import load_network
     from srkd.inference.upscaler import Upscaler
     from srkd.methods.base import Method
     from srkd.metrics.psnr import psnr
     from srkd.metrics.ssim import ssim
-    from srkd.networks.weights import load_network
 
 __all__ = ["Method", "Upscaler", "__version__", "load_network", "psnr", "ssim"]
 
 _HOME = {
-    "load_network": "srkd.networks.weights",
+    "load_network": "srkd.compat.loading",
     "Upscaler": "srkd.inference.upscaler",
     "Method": "srkd.methods.base",
     "psnr": "srkd.metrics.psnr",

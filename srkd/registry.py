@@ -32,11 +32,14 @@ class Registry(Generic[T]):
     Args:
         kind: the word used in messages, for example "network".
         package: the package (or module) scanned for components at the first look-up.
+        doors: modules by the word that names begin with which lead to components from elsewhere: `word` or `word.NAME`
+            is what the module's `component(NAME)` returns. They are imported when they are asked for.
     """
 
-    def __init__(self, kind: str, package: str) -> None:
+    def __init__(self, kind: str, package: str, *, doors: Mapping[str, str] | None = None) -> None:
         self.kind = kind
         self.package = package
+        self.doors = dict(doors or {})
         self._components: dict[str, T] = {}
         self._scanned = False
 
@@ -52,16 +55,19 @@ class Registry(Generic[T]):
         return component
 
     def names(self) -> list[str]:
-        """All registered names, sorted."""
+        """All registered names, sorted; those behind doors are not among them."""
         self._scan()
         return sorted(self._components)
 
     def get(self, name: str) -> T:
         """Return the component called `name`; an unknown one raises `InputError` with the list of those that exist."""
+        door, _, inner = name.partition(".")
+        if door in self.doors:
+            return importlib.import_module(self.doors[door]).component(inner)
         self._scan()
         if name not in self._components:
             raise InputError(
-                f"unknown {self.kind} {name!r}.{did_you_mean(name, self._components)} "
+                f"unknown {self.kind} {name!r}.{did_you_mean(name, [*self._components, *self.doors])} "
                 f"Available: {', '.join(sorted(self._components))}."
             )
         return self._components[name]
@@ -255,7 +261,9 @@ def _clause(item: ErrorDetails) -> str:
     return re.sub(r"^\w+ should ", "must ", item["msg"].removeprefix("Value error, "))
 
 
-NETWORKS: Registry[Any] = Registry("network", "srkd.networks")
+NETWORKS: Registry[Any] = Registry(
+    "network", "srkd.networks", doors={"basicsr": "srkd.compat.basicsr", "spandrel": "srkd.compat.spandrel"}
+)
 METHODS: Registry[Any] = Registry("method", "srkd.methods")
 DATASETS: Registry[Any] = Registry("dataset", "srkd.data")
 METRICS: Registry[Any] = Registry("metric", "srkd.metrics")

@@ -20,6 +20,7 @@ PACKAGES = (
 )
 OPTIONAL = {
     "basicsr": "comparison with BasicSR and its training loop: pip install basicsr (Python below 3.13)",
+    "spandrel": 'weight files of other projects: pip install "srkd[spandrel]"',
     "onnx": 'export to .onnx: pip install "srkd[export]"',
     "onnxruntime": 'export to .onnx: pip install "srkd[export]"',
     "onnxscript": 'export to .onnx: pip install "srkd[export]"',

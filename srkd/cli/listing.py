@@ -14,6 +14,11 @@ from typing import Any
 
 KINDS = ("networks", "methods", "datasets", "metrics")
 
+FOREIGN = {
+    "basicsr.NAME": "any network of BasicSR, with its constructor's arguments as options; for example basicsr.RCAN",
+    "spandrel": "as a teacher: any network whose weight file spandrel recognises, with the option path",
+}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What kind, and which one."""
@@ -34,6 +39,10 @@ def run(args: argparse.Namespace) -> int:
         table = Table("name", "what it is")
         for name in registry.names():
             table.add_row(name, _plain(_doc(registry.get(name)).split("\n")[0]))
+        if registry is NETWORKS:
+            table.add_section()
+            for name, text in FOREIGN.items():
+                table.add_row(name, text)
         console.print(table)
         return 0
     component = registry.get(args.name)

@@ -190,7 +190,13 @@ def build_teacher(opt: TrainOptions) -> Network | None:
     if opt.network_g_teacher is None:
         return None
     path = opt.path.pretrain_network_g_teacher
-    if path is None:
+    if opt.network_g_teacher.type == "spandrel":
+        if path is not None or opt.path.param_key_g_teacher is not None:
+            raise InputError(
+                f"network_g_teacher: its weights are its `path` ({opt.network_g_teacher.args['path']}): remove "
+                "path.pretrain_network_g_teacher and path.param_key_g_teacher."
+            )
+    elif path is None:
         raise InputError("network_g_teacher is given without its weights: set path.pretrain_network_g_teacher.")
     teacher = build_network(opt.network_g_teacher.type, opt.network_g_teacher.args, where="network_g_teacher")
     if teacher.scale != opt.scale:

@@ -75,7 +75,10 @@ class Ema:
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates)) if self.warmup else self.decay
         self.updates += 1
         current = network.state_dict()
-        get_ema_multi_avg_fn(decay)(list(self.params.values()), [current[name] for name in self.params], None)
+        names = [name for name, value in self.params.items() if value.is_floating_point()]
+        get_ema_multi_avg_fn(decay)([self.params[name] for name in names], [current[name] for name in names], None)
+        for name in self.params.keys() - set(names):  # counters and tables of indices have no average
+            self.params[name].copy_(current[name])
 
     @contextmanager
     def applied_to(self, network: nn.Module) -> Generator[None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,14 +14,18 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from srkd.compat.foreign import Foreign
+from srkd.compat.loading import network_in
 from srkd.evaluation.protocols import Protocol
 from srkd.imaging.resize import imresize
 from srkd.inference.forward import takes_luma, upscale_image, upscale_plane
 from srkd.inference.widths import narrowed, trained_at
 from srkd.metrics.cost import multi_adds, parameters
 from srkd.networks.slim import Network
-from srkd.networks.weights import Weights, network_of, read_weights
+from srkd.networks.weights import Weights, read_weights
 from srkd.types import InputError
+
+log = logging.getLogger(__name__)
 
 BICUBIC = "bicubic"
 
@@ -48,13 +54,13 @@ class Model:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model at one width, ready to run."""
+    """A model at one width, ready to run; multi-adds are None where they cannot be counted."""
 
     model: str
     width: float
     upscale: Upscale
     params: int
-    multi_adds: int
+    multi_adds: int | None
 
 
 def load_models(paths: Sequence[str | Path]) -> list[Model]:
@@ -68,7 +74,7 @@ def load_models(paths: Sequence[str | Path]) -> list[Model]:
     models: list[Model] = []
     for path, name in zip(different, names, strict=True):
         weights = read_weights(path)
-        models.append(model_of(network_of(weights), weights, name=name if names.count(name) == 1 else str(path)))
+        models.append(model_of(network_in(weights), weights, name=name if names.count(name) == 1 else str(path)))
     return models
 
 
@@ -163,8 +169,24 @@ def through(network: nn.Module, width: float = 1.0) -> Upscale:
     return upscale
 
 
-def multi_adds_720p(network: Network) -> int:
-    """Multiply-adds for a 1280 × 720 output, as papers quote them; at ×3, where the input is not whole, scaled."""
+def multi_adds_720p(network: Network) -> int | None:
+    """Multiply-adds for a 1280 × 720 output, as papers quote them; at ×3, where the input is not whole, scaled.
+
+    None for a foreign network that cannot run without values.
+    """
+    if not isinstance(network, Foreign):
+        return _count_720p(network)
+    try:
+        return _count_720p(copy.deepcopy(network))  # what it keeps from one pass for the next is not to be hollow
+    except Exception as error:  # foreign code that looks at values fails in its own way
+        reason = str(error).strip().split("\n")[0][:160]
+        log.info(
+            "the multi-adds of %s cannot be counted (%s: %s).", type(network).__name__, type(error).__name__, reason
+        )
+        return None
+
+
+def _count_720p(network: Network) -> int:
     scale = network.scale
     if 720 % scale == 0 and 1280 % scale == 0:
         return multi_adds(network, height=720 // scale, width_px=1280 // scale)

@@ -7,11 +7,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from srkd.compat.loading import load_network
 from srkd.inference.device import choose_device
 from srkd.inference.forward import upscale_image
 from srkd.inference.widths import narrowed, warn_untrained
 from srkd.networks.slim import Network
-from srkd.networks.weights import load_network
 from srkd.types import InputError
 
 

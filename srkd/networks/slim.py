@@ -120,6 +120,15 @@ class Network(nn.Module):
         """The constructor's options of the physically smaller network that equals this one at `width`."""
         return {**self.config, "num_feat": self.channels(width)}
 
+    def narrower(self, width: float) -> Network:
+        """A network of the size of this one at `width`; its parameters are not yet this one's."""
+        return type(self)(**self.narrowed_config(width))
+
+    def unpadded(self, feature: Tensor, x: Tensor) -> Tensor:
+        """The positions of the input `x` in a `feature` inside; a network that enlarges its input cuts it here."""
+        del x
+        return feature
+
     def forward(self, x: Tensor, width: float = 1.0) -> Tensor:
         """Super-resolve `x` with the first `width` of the channels."""
         raise NotImplementedError
@@ -160,7 +169,7 @@ def narrow(network: Network, width: float) -> Network:
 
     Narrow tensors are prefixes of the wide ones, but for the weights of a convolution whose `kernel` says otherwise.
     """
-    small = type(network)(**network.narrowed_config(width))
+    small = network.narrower(width)
     wide = network.state_dict()
     reference = next(network.parameters())
     small.to(device=reference.device, dtype=reference.dtype)

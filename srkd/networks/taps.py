@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from srkd.networks.slim import Network
 from srkd.types import InputError, did_you_mean
 
 
@@ -23,8 +24,9 @@ class Taps:
     """The outputs of named modules of `module`, recorded while it runs through `run` or `features`.
 
     A tap is the output of the module at that path, before anything that follows it: `conv_after_body` of EDSR is
-    before the long skip, `features` after it. Recorded tensors are the graph's own; one that the network changes in
-    place afterwards is refused. Nothing is recorded when the module is called directly, as validation does.
+    before the long skip, `features` after it. Of a network that enlarges its input, features have the input's own
+    positions. Recorded tensors are the graph's own; one that the network changes in place afterwards is refused.
+    Nothing is recorded when the module is called directly, as validation does.
 
     Args:
         module: the network.
@@ -45,15 +47,20 @@ class Taps:
         self.module = module
         self.paths = list(paths)
         self._recorded: dict[str, tuple[Tensor, int]] = {}
-        self._recording = False
+        self._input: Tensor | None = None  # while recording
         self._stop_when_complete = False
         for path in dict.fromkeys(paths):
             # a partial of a bound method: a deep copy of network and taps records into the copy
             modules[path].register_forward_hook(functools.partial(self._record, path))
 
-    def _record(self, path: str, module: nn.Module, inputs: Any, output: Tensor) -> None:
-        if not self._recording:
+    def _record(self, path: str, module: nn.Module, inputs: Any, output: Any) -> None:
+        if self._input is None:
             return
+        if not isinstance(output, Tensor):
+            raise InputError(
+                f"tap {path!r} of {type(self.module).__name__} gives a {type(output).__name__}, not a tensor. Name a "
+                "layer inside it."
+            )
         self._recorded[path] = output, _version(output)
         if self._stop_when_complete and len(self._recorded) == len(set(self.paths)):
             raise _Reached(self._take())
@@ -64,11 +71,11 @@ class Taps:
         Raises:
             InputError: a tap's module was not called, or its output was changed in place afterwards.
         """
-        self._recording = True
+        self._input = x
         try:
             return self.module(x), self._take()
         finally:
-            self._recording, self._recorded = False, {}
+            self._input, self._recorded = None, {}
 
     def features(self, x: Tensor) -> list[Tensor]:
         """Run the module on `x` [B, C, h, w] only as far as the last tap, and return the tapped tensors."""
@@ -93,7 +100,10 @@ class Taps:
                 f"tap {changed[0]!r} of {type(self.module).__name__} is changed in place by the layer that follows it "
                 "(an activation), so its output no longer exists. Name the block around it."
             )
-        return [self._recorded[path][0] for path in self.paths]
+        features = [self._recorded[path][0] for path in self.paths]
+        if self._input is None or not isinstance(self.module, Network):
+            return features
+        return [self.module.unpadded(feature, self._input) for feature in features]
 
 
 def _version(tensor: Tensor) -> int:

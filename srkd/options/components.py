@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import PlainValidator
+from pydantic import AfterValidator, PlainValidator
 
 from srkd.registry import (
     DATASETS,
@@ -99,7 +99,18 @@ def _metric(value: Any) -> MetricBlock:
     return MetricBlock(component.type, component.args, better)
 
 
-NetworkComponent = Annotated[Component, _validator(NETWORKS)]
+def _trainable(component: Component) -> Component:
+    if component.type == "spandrel":
+        message = (
+            "spandrel's networks come with their weights: as network_g_teacher, or without an option file in "
+            "`srkd benchmark FILE` and `srkd upscale -m FILE`. A network to train is one of srkd's or `basicsr.NAME`."
+        )
+        raise raised([Problem(("type",), message)])
+    return component
+
+
+TeacherComponent = Annotated[Component, _validator(NETWORKS)]
+NetworkComponent = Annotated[Component, _validator(NETWORKS), AfterValidator(_trainable)]
 MethodComponent = Annotated[Component, _validator(METHODS)]
 DatasetComponent = Annotated[Component, _validator(DATASETS, wired=("scale",), beside=LOADER_KEYS)]
 LossComponent = Annotated[Component, _validator(LOSSES)]
@@ -110,4 +121,7 @@ Metric = Annotated[MetricBlock, PlainValidator(_metric)]
 
 def option_names_of(registry: Registry[Any], kind: Any) -> list[str]:
     """The options of the component that `kind` names; none where it names no component."""
-    return list(option_names(registry.get(kind))) if kind in registry.names() else []
+    try:
+        return list(option_names(registry.get(str(kind))))
+    except InputError:
+        return []

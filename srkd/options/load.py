@@ -76,16 +76,19 @@ def _import_plugins(root: Node, problems: Problems) -> None:
 
 
 def _wire_scale(root: Node, problems: Problems) -> None:
-    """See that networks and datasets have the scale of the file; networks without an `upscale` are given it."""
+    """See that networks and datasets have the scale of the file; networks that are not given theirs get it."""
     scale = root.child("scale")
     if scale is None:
         return
     for key in ("network_g", "network_g_teacher"):
-        kind, upscale = root.child(key, "type"), root.child(key, "upscale")
-        if upscale is not None:
-            _same_scale(upscale, scale, problems)
-        elif kind is not None and "upscale" in option_names_of(NETWORKS, kind.value):
-            root.value[key].value["upscale"] = Node(scale.value, scale.where, scale.path)
+        kind = root.child(key, "type")
+        options = option_names_of(NETWORKS, kind.value) if kind is not None else []
+        name = next((name for name in ("upscale", "scale") if name in options), "upscale")  # BasicSR has both words
+        own = root.child(key, name)
+        if own is not None:
+            _same_scale(own, scale, problems)
+        elif name in options:
+            root.value[key].value[name] = Node(scale.value, scale.where, scale.path)
     for block in root.children("datasets").values():
         own = block.children().pop("scale", None)
         if own is not None:

@@ -30,6 +30,7 @@ from srkd.options.components import (
     NetworkComponent,
     OptimizerComponent,
     SchedulerComponent,
+    TeacherComponent,
 )
 from srkd.registry import STRICT, Float, Int, Problem, Width, problems_of, raised
 from srkd.types import InputError, did_you_mean
@@ -213,7 +214,7 @@ class TrainOptions(Options):
     """A training file, read by `load_train_options`."""
 
     datasets: TrainDatasets
-    network_g_teacher: NetworkComponent | None = None
+    network_g_teacher: TeacherComponent | None = None
     method: MethodComponent = Component("Supervised")
     train: TrainBlock
     val: ValBlock | None = None
