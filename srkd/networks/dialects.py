@@ -162,7 +162,7 @@ def complete(converted: Converted, given: Mapping[str, Any]) -> tuple[dict[str, 
         missing["res_scale"] = "known for 64 channels × 16 blocks, 1, and for 256 × 32, 0.1"
     if "img_range" not in options:
         options |= {"img_range": _known_range(converted, options.get("rgb_mean", DIV2K_MEAN))}
-        decided.append(f"img_range {options['img_range']}, in which its mean shift is a mean")
+        decided.append(f"img_range {options['img_range']}, as its mean shift is a usual colour in this range")
         missing["img_range"] = "known for a mean shift near 255 or 1 times DIV2K's mean"
     if converted.mean is None and "rgb_mean" not in options:
         missing["rgb_mean"] = "known where there is a mean shift"
