@@ -49,6 +49,16 @@ def test_lmdb_written_by_basicsr(folders: Folders, tmp_path: Path, basicsr: Modu
     assert_same(*datasets(folders, targets, "lmdb"))
 
 
+def test_lmdb_written_by_basicsrs_script(folders: Folders, tmp_path: Path, basicsr: ModuleType) -> None:
+    """`make_lmdb_from_imgs`, which BasicSR's scripts/data_preparation/create_lmdb.py calls: it encodes anew."""
+    make = importlib.import_module("basicsr.utils.lmdb_util").make_lmdb_from_imgs
+    targets = tmp_path / "gt.lmdb", tmp_path / "lq.lmdb"
+    for source, target in zip(folders, targets, strict=True):
+        names = [path.name for path in list_images(source)]
+        make(str(source), str(target), names, [name.removesuffix(".png") for name in names], map_size=2**24)
+    assert_same(*datasets(folders, targets, "lmdb"))
+
+
 def test_faults(folders: Folders, tmp_path: Path, write_lmdb: WriteLmdb) -> None:
     gt = write_lmdb(folders[0], tmp_path / "gt.lmdb")
 
