@@ -1,110 +1,133 @@
-"""Super-resolve images or folders, at any width.
+"""Super-resolve images, folders and videos, at any width.
 
   srkd upscale photos/ -m net_g_latest.pth -o out/ --width 0.5
   srkd upscale small.png -m net_g_latest.pth -o large.png
+  srkd upscale clip.mp4 -m net_g_latest.pth -o out/ --latency-ms 40
 
-Grey, colour and alpha, 8 and 16 bits stay what they are.
+Grey, colour and alpha, 8 and 16 bits stay what they are. A budget of time or memory picks the widest network that
+keeps it on this machine, from a short calibration for each size of image. Videos lose their sound.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from srkd.types import InputError, WorkError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from rich.console import Console
+
     from srkd.inference.upscaler import Upscaler
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Inputs, model, output."""
-    parser.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="image, or folder of images")
+    """Inputs, model, output, width or budget, and how to compute."""
+    parser.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="image, video, or folder of images")
     parser.add_argument("-m", "--model", type=Path, metavar="MODEL", help="checkpoint")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="folder; for one image, a file")
-    parser.add_argument("--width", default="1.0", help="share of the channels, such as 0.5 or 1/3 (default 1.0)")
-    parser.add_argument("--overwrite", action="store_true", help="replace images that exist instead of skipping them")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="folder; for one input, a file")
+    parser.add_argument("--width", help="share of the channels, such as 0.5 or 1/3 (default 1.0)")
+    parser.add_argument("--latency-ms", type=float, metavar="T", help="pick the widest network within T ms an image")
+    parser.add_argument("--memory-mb", type=float, metavar="M", help="pick the widest within M MiB; with --width: tile")
+    parser.add_argument(
+        "--tile", default="auto", metavar="N", help="windows of N × N pixels; 0 for none (default auto)"
+    )
+    parser.add_argument("--precision", default="auto", choices=("auto", "fp32", "bf16", "fp16"), help="default auto")
+    parser.add_argument("--self-ensemble", action="store_true", help="mean over 8 flips and rotations, 8 × the time")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that exist instead of skipping them")
     parser.add_argument("--suffix", default="", help="put after each name, such as _x4")
-    parser.add_argument("--format", metavar="EXT", help="file format in a folder (default png)")
+    parser.add_argument("--format", metavar="EXT", help="image format in a folder (default png)")
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Upscale everything; 1 where an image failed."""
+    """Upscale everything; 1 where a file failed."""
 
     from srkd.cli.display import show_line, stdout_console
+    from srkd.inference.files import plan_jobs, upscale_files
     from srkd.inference.upscaler import Upscaler
     from srkd.registry import parse_width
 
     if args.model is None:
         raise InputError("say which network to use: -m MODEL, a .pth or .safetensors file such as net_g_latest.pth.")
-    jobs = plan(args.inputs, args.output, suffix=args.suffix, extension=args.format)
-    upscaler = Upscaler(args.model, width=parse_width(args.width), device=args.device)
+    if args.width is not None and args.latency_ms is not None:
+        raise InputError("--width fixes the width and --latency-ms chooses it: give one or the other.")
+    limits = {"latency_ms": args.latency_ms, "memory_mb": args.memory_mb} if args.width is None else {}
+    budget = {name: value for name, value in limits.items() if value is not None}
+    jobs = plan_jobs(args.inputs, args.output, suffix=args.suffix, extension=args.format)
+    upscaler = Upscaler(
+        args.model,
+        width=parse_width(args.width or "1.0"),
+        device=args.device,
+        precision=args.precision,
+        tile=_tile(args.tile),
+        self_ensemble=args.self_ensemble,
+        memory_mb=args.memory_mb,
+    )
     existing = [] if args.overwrite else [target for _, target in jobs if target.exists()]
-    jobs = [(source, target) for source, target in jobs if target not in existing]
-    failures = upscale_files(upscaler, jobs)
+    jobs = [job for job in jobs if job.target not in existing]
     console = stdout_console()
+    prepare = _chooser(upscaler, budget, console) if budget else _nothing
+    with _progress(len(jobs)) as progress:
+        failures = upscale_files(upscaler, jobs, prepare=prepare, progress=progress)
+    how = "" if upscaler.precision == "auto" else f", {upscaler.precision}"
     show_line(
         console,
-        f"{len(jobs) - len(failures)} of {len(jobs) + len(existing)} images written to {args.output} "
-        f"(×{upscaler.scale}, width {upscaler.width:.4g}).",
+        f"{len(jobs) - len(failures)} of {len(jobs) + len(existing)} files written to {args.output} "
+        f"(×{upscaler.scale}, {'widths within the budget' if budget else f'width {upscaler.width:.4g}'}{how}).",
     )
     if existing:
         show_line(console, f"{len(existing)} skipped as they exist (--overwrite replaces them).")
     if failures:
-        raise WorkError(
-            f"{len(failures)} of {len(jobs)} images failed:\n" + "\n".join(f"  {line}" for line in failures)
-        )
+        raise WorkError(f"{len(failures)} of {len(jobs)} files failed:\n" + "\n".join(f"  {line}" for line in failures))
     return 0
 
 
-def plan(inputs: list[Path], output: Path, *, suffix: str, extension: str | None) -> list[tuple[Path, Path]]:
-    """Each image with the file it becomes.
-
-    Raises:
-        InputError: nothing to read, an unknown format, two images for one file, or an image that would replace itself.
-    """
-    from srkd.imaging.files import IMAGE_SUFFIXES, list_images
-
-    if len(inputs) == 1 and output.suffix.lower() in IMAGE_SUFFIXES and not inputs[0].is_dir() and not output.is_dir():
-        if suffix or extension:
-            raise InputError(f"-o {output} names the file: --suffix and --format are for folders.")
-        jobs = [(inputs[0], output)]
-    else:
-        ending = f".{(extension or 'png').lower().lstrip('.')}"
-        if ending not in IMAGE_SUFFIXES:
-            raise InputError(f"unknown image format {extension!r}; allowed: {', '.join(IMAGE_SUFFIXES)}.")
-        if output.exists() and not output.is_dir():
-            raise InputError(f"-o {output} is a file; several images need a folder.")
-        sources = [path for given in inputs for path in (list_images(given) if given.is_dir() else [given])]
-        jobs = [(source, output / f"{source.stem}{suffix}{ending}") for source in dict.fromkeys(sources)]
-    for source, _ in jobs:
-        if not source.exists():
-            raise InputError(f"{source} does not exist.")
-    origin: dict[Path, Path] = {}
-    for source, target in jobs:
-        if target in origin:
-            raise InputError(f"{origin[target]} and {source} would both become {target}; upscale them to two folders.")
-        if target.exists() and target.samefile(source):
-            raise InputError(f"{source} would be replaced by its own result; choose another -o or a --suffix.")
-        origin[target] = source
-    return jobs
+def _tile(given: str) -> Any:
+    if given == "auto":
+        return "auto"
+    if not given.isdecimal():
+        raise InputError(f"--tile is a number of pixels, 0 for none, or auto; it is {given!r}.")
+    return int(given)
 
 
-def upscale_files(upscaler: Upscaler, jobs: list[tuple[Path, Path]]) -> list[str]:
-    """Upscale each file with a progress bar; returns a line for each that failed."""
+def _nothing(image: NDArray[Any]) -> None:
+    del image
+
+
+def _chooser(upscaler: Upscaler, budget: dict[str, float], console: Console) -> Callable[[NDArray[Any]], None]:
+    """Sets the width for each image's size; the reason is printed once a size."""
+    from srkd.cli.display import show_line
+    from srkd.inference.budget import Plan, fit
+
+    plans: dict[tuple[int, ...], Plan] = {}
+
+    def choose(image: NDArray[Any]) -> None:
+        size = image.shape[:2]
+        first = size not in plans
+        plans[size] = fit(upscaler, *size, image=image, **budget)
+        if first:
+            show_line(console, str(plans[size]))
+
+    return choose
+
+
+@contextmanager
+def _progress(count: int) -> Generator[Callable[[Path, float], None]]:
+    """A bar over all files, and the function that moves it."""
     from srkd.cli.display import progress_bar
-    from srkd.imaging.files import read_image, write_image
 
-    failures: list[str] = []
     with progress_bar() as progress:
-        task = progress.add_task("upscale", total=len(jobs))
-        for source, target in jobs:
-            progress.update(task, description=source.name)
-            try:
-                write_image(target, upscaler(read_image(source)))
-            except (InputError, RuntimeError) as error:  # RuntimeError: out of memory, for one
-                failures.append(f"{source}: {error}")
-            progress.advance(task)
-    return failures
+        task = progress.add_task("upscale", total=count)
+        done: set[Path] = set()
+
+        def show(source: Path, share: float) -> None:
+            progress.update(task, description=source.name, completed=len(done) + share)
+            if share >= 1:
+                done.add(source)
+
+        yield show

@@ -128,6 +128,24 @@ def write_image(path: str | Path, image: NDArray[Any]) -> None:
         InputError: the suffix is unknown, the format cannot hold this image, or the file cannot be written.
     """
     path = Path(path)
+    check_writable(path, image)
+    ok, data = cv2.imencode(path.suffix.lower(), np.ascontiguousarray(_swap_red_and_blue(image)))
+    if not ok:
+        raise InputError(f"cannot write {path}: encoding an image of shape {list(image.shape)} failed.")
+    try:
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(data.tobytes())
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}.") from error
+
+
+def check_writable(path: str | Path, image: NDArray[Any]) -> None:
+    """Whether `write_image` can put an image of this kind and depth into `path`.
+
+    Raises:
+        InputError: the suffix is unknown, or its format cannot hold the image.
+    """
+    path = Path(path)
     _check_image(image, f"writing {path}")
     suffix = path.suffix.lower()
     if suffix not in _WRITABLE:
@@ -140,14 +158,6 @@ def write_image(path: str | Path, image: NDArray[Any]) -> None:
             f"cannot write {path}: {suffix} holds {allowed}; "
             f"the image is {_KIND[has]} of {image.dtype.itemsize * 8} bits. PNG holds all kinds."
         )
-    ok, data = cv2.imencode(suffix, np.ascontiguousarray(_swap_red_and_blue(image)))
-    if not ok:
-        raise InputError(f"cannot write {path}: encoding an image of shape {list(image.shape)} failed.")
-    try:
-        with atomic_path(path) as temporary:
-            temporary.write_bytes(data.tobytes())
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}.") from error
 
 
 def _check_image(image: NDArray[Any], doing: str) -> None:

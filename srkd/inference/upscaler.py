@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
+import logging
+import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
+import numpy as np
+import torch
 from numpy.typing import NDArray
+from PIL import Image as Pillow
+from torch import nn
 
 from srkd.compat.loading import load_network
+from srkd.imaging.files import read_image
 from srkd.inference.device import choose_device
-from srkd.inference.forward import upscale_image
+from srkd.inference.ensemble import SelfEnsemble
+from srkd.inference.forward import Image, upscale_images
+from srkd.inference.memory import MIB, available_memory, bytes_per_pixel, largest_tile, weight_bytes
+from srkd.inference.precision import DTYPES, Precision, check_precision, choose_precision, precisions
+from srkd.inference.tiling import APPROXIMATE_MARGIN, RESIZE_MARGIN, upscale_tiled
 from srkd.inference.widths import narrowed, warn_untrained
 from srkd.networks.slim import Network
 from srkd.types import InputError
+
+if TYPE_CHECKING:
+    from srkd.inference.budget import Plan
+
+log = logging.getLogger(__name__)
+
+WORKING_MEMORY = 1024 * MIB
+"""What the CPU may use beside the images unless `memory_mb` says otherwise; windows larger than that gain no speed."""
+
+SMALLEST_TILE = 16
 
 
 class Upscaler:
@@ -25,15 +47,44 @@ class Upscaler:
         model: a checkpoint, or a network; the network itself is never changed or moved.
         width: fraction of the channels to begin with.
         device: `auto` (cuda, then mps, then cpu), or a torch device.
+        precision: `fp32`, `bf16`, `fp16`, or `auto`: for each width, when it meets its first image, the fastest that
+            stays 55 dB close to fp32 on tiles of it. Only `fp32` gives the same digits on every machine.
+        tile: side of the windows in low-resolution pixels; 0 never cuts; `auto` cuts where the memory demands it.
+        self_ensemble: average over the eight flips and rotations (×8 the time).
+        memory_mb: what activations may take beside the images, in MiB; None: 1024 on the CPU, all there is elsewhere.
 
     Raises:
-        InputError: the checkpoint, the width or the device is not valid.
+        InputError: the checkpoint, the width, the device or the precision is not valid.
     """
 
-    def __init__(self, model: str | Path | Network, *, width: float = 1.0, device: str = "auto") -> None:
+    def __init__(
+        self,
+        model: str | Path | Network,
+        *,
+        width: float = 1.0,
+        device: str = "auto",
+        precision: Precision | Literal["auto"] = "auto",
+        tile: int | Literal["auto"] = "auto",
+        self_ensemble: bool = False,
+        memory_mb: float | None = None,
+    ) -> None:
         self.network = model if isinstance(model, Network) else load_network(model)
         self.device = choose_device(device)
-        self._narrow: dict[int, Network] = {}
+        if precision != "auto":
+            check_precision(precision, self.device)
+        self._asked: Precision | Literal["auto"] = precision
+        if tile != "auto" and not (tile == 0 or tile >= SMALLEST_TILE):
+            raise InputError(
+                f"`tile` (={tile}) is auto, 0 for none, or at least {SMALLEST_TILE} low-resolution pixels."
+            )
+        self.tile: int | Literal["auto"] = tile
+        self.self_ensemble = self_ensemble
+        self.memory_mb = memory_mb
+        self._narrow: dict[tuple[int, Precision], Network] = {}
+        self._settled: dict[int, Precision] = {}
+        self._per_pixel: dict[tuple[int, Precision], float] = {}
+        self._tile_that_fits: int | None = None
+        self._told_of_approximation = False
         self.width = width
 
     @property
@@ -57,12 +108,193 @@ class Upscaler:
             channels = self.network.channels(width)
         except ValueError as error:
             raise InputError(str(error)) from None
-        if channels not in self._narrow:
+        if not any(known == channels for known, _ in self._narrow):
             warn_untrained(self.network, width)
-            self._narrow[channels] = narrowed(self.network, width).eval().to(self.device)
-        self._current = self._narrow[channels]
-        self._width = width
+        self._channels, self._width = channels, width
+        if self.precision != "auto":
+            self._ready(self.precision)
 
-    def __call__(self, image: NDArray[Any]) -> NDArray[Any]:
-        """Upscale a grey, RGB or RGBA image of 8 or 16 bits; see `upscale_image`."""
-        return upscale_image(self._current, image)
+    @property
+    def precision(self) -> Precision | Literal["auto"]:
+        """What the current width computes in; `auto` until its first image has decided."""
+        settled = self._settled.get(self._channels)
+        return self._asked if settled is None else settled
+
+    @property
+    def memory(self) -> dict[float, int]:
+        """Bytes of weights held for each width used so far."""
+        held: dict[float, int] = {}
+        for (channels, _), network in self._narrow.items():
+            width = channels / self.network.channels(1.0)
+            held[width] = held.get(width, 0) + weight_bytes(network)
+        return held
+
+    @overload
+    def __call__(self, picture: Image | str | Path) -> Image: ...
+    @overload
+    def __call__(self, picture: Pillow.Image) -> Pillow.Image: ...
+    def __call__(self, picture: Image | str | Path | Pillow.Image) -> Image | Pillow.Image:
+        """Upscale one picture.
+
+        Args:
+            picture: an array (uint8, uint16 or floating point in [0, 1]; [h, w] grey, [h, w, 3] RGB, [h, w, 4] RGBA),
+                a file, or a Pillow image of mode L, RGB or RGBA (others are converted to RGB or RGBA).
+
+        Returns:
+            The same kind and depth, s times the size: a Pillow image for a Pillow image, else an array.
+
+        Raises:
+            InputError: the picture is of another kind, or its file cannot be read.
+        """
+        if isinstance(picture, Pillow.Image):
+            return Pillow.fromarray(self.upscale(_from_pillow(picture)))
+        return self.upscale(read_image(picture) if isinstance(picture, str | Path) else picture)
+
+    def batch(self, images: Sequence[Image], *, size: int = 8) -> list[Image]:
+        """Upscale arrays, up to `size` of equal shape and depth at a time; the results are in the order given."""
+        results: dict[int, Image] = {}
+        kinds: dict[tuple[Any, ...], list[int]] = {}
+        for index, image in enumerate(images):
+            kinds.setdefault((image.shape, image.dtype), []).append(index)
+        for alike in kinds.values():
+            for part in (alike[at : at + size] for at in range(0, len(alike), size)):
+                first = images[part[0]]
+                if self.tile_for(*first.shape[:2]):
+                    results.update((index, self.upscale(images[index])) for index in part)
+                else:
+                    network = self._current(first)
+                    results.update(zip(part, upscale_images(network, [images[index] for index in part]), strict=True))
+        return [results[index] for index in range(len(images))]
+
+    def upscale(self, image: Image, *, out: Image | None = None) -> Image:
+        """Upscale an array, in windows where the memory demands it.
+
+        Args:
+            image: as for calling the upscaler.
+            out: [s·h, s·w, …] of the image's kind to write into, for example a memory-mapped file.
+        """
+        network = self._current(image)
+        tile = self.tile_for(*image.shape[:2])
+        while True:
+            try:
+                return self._upscale(network, image, tile, out)
+            except torch.OutOfMemoryError:
+                tile = (tile or max(image.shape[:2])) // 2
+                if tile < SMALLEST_TILE or self.tile == 0:
+                    raise
+                torch.cuda.empty_cache()
+                log.warning("The device ran out of memory: going on in windows of %d pixels.", tile)
+                self._tile_that_fits = tile
+
+    def tile_for(self, height: int, width_px: int) -> int | None:
+        """Side of the windows in which an image of this size is upscaled at the current width; None: in one piece.
+
+        Raises:
+            InputError: `memory_mb` is too little for the smallest window.
+        """
+        if self.tile != "auto":
+            return self.tile if 0 < self.tile < max(height, width_px) else None
+        if self._tile_that_fits:
+            return self._tile_that_fits if self._tile_that_fits < max(height, width_px) else None
+        if self.memory_mb is None and self.device.type != "cpu":
+            return None
+        budget = min(WORKING_MEMORY, available_memory() / 2) if self.memory_mb is None else self.memory_mb * MIB
+        per_pixel = self.bytes_per_pixel()
+        if height * width_px * per_pixel <= budget:
+            return None
+        tile = max(largest_tile(per_pixel, budget, self.margin), SMALLEST_TILE)
+        least = math.prod(min(tile + 2 * self.margin, side) for side in (height, width_px)) * per_pixel
+        if least > budget and self.memory_mb is not None:
+            raise InputError(
+                f"`memory_mb` (={self.memory_mb:g}) is too little for width {self.width:g}: the smallest window, "
+                f"{SMALLEST_TILE} pixels and a margin of {self.margin} on each side, takes {least / MIB:.0f} MiB."
+            )
+        return tile
+
+    @property
+    def margin(self) -> int:
+        """Low-resolution pixels that windows overlap on each side."""
+        field = self.network.receptive_field
+        return max(RESIZE_MARGIN, APPROXIMATE_MARGIN if field is None else field)
+
+    def bytes_per_pixel(self) -> float:
+        """Peak memory beside the images per low-resolution pixel at the current width, estimated from shapes alone."""
+        precision: Precision = "fp32" if self.precision == "auto" else self.precision
+        key = (self._channels, precision)
+        if key not in self._per_pixel:
+            try:
+                self._per_pixel[key] = bytes_per_pixel(self._ready(precision), self.scale)
+            except (RuntimeError, NotImplementedError) as error:
+                log.info("the memory of %s cannot be estimated: %s", type(self.network).__name__, error)
+                self._per_pixel[key] = WORKING_MEMORY / 512**2  # windows of some 500 pixels
+        return self._per_pixel[key]
+
+    def plan(
+        self, height: int, width_px: int, *, latency_ms: float | None = None, memory_mb: float | None = None
+    ) -> Plan:
+        """What each trained width costs for images of [height, width_px]; see `srkd.inference.budget.make_plan`."""
+        from srkd.inference.budget import make_plan
+
+        return make_plan(self, height, width_px, latency_ms=latency_ms, memory_mb=memory_mb)
+
+    def fit(
+        self, height: int, width_px: int, *, latency_ms: float | None = None, memory_mb: float | None = None
+    ) -> Plan:
+        """Switch to the widest width that keeps the budget for images of [height, width_px]; returns the plan.
+
+        Raises:
+            InputError: no width keeps it.
+        """
+        from srkd.inference.budget import fit
+
+        return fit(self, height, width_px, latency_ms=latency_ms, memory_mb=memory_mb)
+
+    def _upscale(self, network: nn.Module, image: Image, tile: int | None, out: Image | None) -> Image:
+        def whole(part: Image) -> Image:
+            return upscale_images(network, [part])[0]
+
+        if tile is None:
+            result = whole(image)
+            if out is None:
+                return result
+            out[...] = result
+            return out
+        if self.network.receptive_field is None and not self._told_of_approximation:
+            self._told_of_approximation = True
+            log.warning(
+                "%s sees the whole image at once: in windows of %d pixels the result is an approximation.",
+                type(self.network).__name__,
+                tile,
+            )
+        return upscale_tiled(whole, image, scale=self.scale, tile=tile, margin=self.margin, out=out)
+
+    def settle(self, image: Image) -> Precision:
+        """The precision that the current width computes in; `auto` is decided on `image` if it has not been yet."""
+        precision = self.precision
+        if precision == "auto":
+            precision = choose_precision(self._ready, precisions(self.device), image)
+            self._settled[self._channels] = precision
+            log.info("width %g computes in %s.", self.width, precision)
+            for key in [key for key in self._narrow if key[0] == self._channels and key[1] != precision]:
+                del self._narrow[key]
+        return precision
+
+    def _current(self, image: Image) -> nn.Module:
+        """The network that upscales at the current width."""
+        network = self._ready(self.settle(image))
+        return SelfEnsemble(network) if self.self_ensemble else network
+
+    def _ready(self, precision: Precision) -> Network:
+        """The narrow network of the current width, on the device."""
+        key = (self._channels, precision)
+        if key not in self._narrow:
+            small = narrowed(self.network, self._width).eval().to(self.device, DTYPES[precision])
+            self._narrow[key] = small.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        return self._narrow[key]
+
+
+def _from_pillow(picture: Pillow.Image) -> NDArray[np.uint8]:
+    if picture.mode in ("L", "RGB", "RGBA"):
+        return np.asarray(picture)
+    transparent = "transparency" in picture.info or picture.mode in ("LA", "PA")
+    return np.asarray(picture.convert("RGBA" if transparent else "RGB"))

@@ -93,7 +93,7 @@ class _PeakMeter(TorchDispatchMode):
         return result
 
     def _count(self, storage: torch.UntypedStorage) -> None:
-        key = storage._cdata
+        key = id(storage)  # one Python object a storage, as long as the storage lives
         if key not in self._known:
             self._known.add(key)
             self.live += storage.nbytes()

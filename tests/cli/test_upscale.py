@@ -20,11 +20,11 @@ def odd(tmp_path, photo):
 
 def test_folder_of_odd_images(odd, checkpoint, tmp_path, capsys):
     out = tmp_path / "out"
-    assert main(["upscale", str(odd), "-m", str(checkpoint), "-o", str(out), "--width", "1/2"]) == 1
+    assert main(["upscale", str(odd), "-m", str(checkpoint), "-o", str(out), "--width", "1/2", "--precision", "fp32"]) == 1
     captured = capsys.readouterr()
-    assert "3 of 4 images written" in captured.out and "corrupt.png" in captured.err
+    assert "3 of 4 files written" in captured.out and "corrupt.png" in captured.err
     assert sorted(path.name for path in out.iterdir()) == ["deep.png", "grey.png", "rgba.png"]
-    upscaler = Upscaler(checkpoint, width=0.5, device="cpu")
+    upscaler = Upscaler(checkpoint, width=0.5, device="cpu", precision="fp32")
     for name, shape, dtype in (
         ("grey", (18, 24), "uint8"),
         ("rgba", (18, 24, 4), "uint8"),
@@ -43,7 +43,7 @@ def test_existing_images_are_skipped_unless_told(odd, checkpoint, tmp_path, caps
     command = ["upscale", str(odd), "-m", str(checkpoint), "-o", str(out), "--suffix", "_x2"]
     assert main(command) == 0
     printed = capsys.readouterr().out
-    assert "2 of 3 images written" in printed and "1 skipped as they exist" in printed
+    assert "2 of 3 files written" in printed and "1 skipped as they exist" in printed
     assert (out / "grey_x2.png").read_bytes() == b"keep me"
     assert main([*command, "--overwrite"]) == 0
     assert read_image(out / "grey_x2.png").shape == (18, 24)

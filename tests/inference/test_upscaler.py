@@ -26,7 +26,7 @@ IMAGES = st.sampled_from([np.uint8, np.uint16]).flatmap(lambda dtype: npst.array
 
 @given(IMAGES, st.sampled_from(NETWORK.widths))
 def test_kind_depth_and_size(image, width):
-    result = Upscaler(NETWORK, width=width, device="cpu")(image)
+    result = Upscaler(NETWORK, width=width, device="cpu", precision="fp32")(image)
     assert result.dtype == image.dtype
     assert result.shape == (2 * image.shape[0], 2 * image.shape[1], *image.shape[2:])
 
@@ -34,7 +34,7 @@ def test_kind_depth_and_size(image, width):
 @given(st.lists(st.sampled_from(NETWORK.widths), min_size=1, max_size=6))
 def test_switching_equals_a_freshly_narrowed_network(widths):
     image = np.random.default_rng(0).integers(0, 256, (6, 7, 3), np.uint8)
-    upscaler = Upscaler(NETWORK, device="cpu")
+    upscaler = Upscaler(NETWORK, device="cpu", precision="fp32")
     for width in widths:
         upscaler.width = width
         assert upscaler.width == width
@@ -46,7 +46,7 @@ def test_narrow_networks_are_made_once(monkeypatch):
     monkeypatch.setattr(
         "srkd.inference.widths.narrow", lambda network, width: made.append(width) or narrow(network, width)
     )
-    upscaler = Upscaler(NETWORK, width=0.5, device="cpu")
+    upscaler = Upscaler(NETWORK, width=0.5, device="cpu", precision="fp32")
     for width in (1.0, 0.5, 1.0, 0.5):
         upscaler.width = width
     assert made == [0.5, 1.0]
@@ -60,9 +60,9 @@ def test_the_given_network_is_not_changed():
 
 def test_from_a_checkpoint_with_its_widths(tmp_path, photo):
     save_network(tmp_path / "n.pth", NETWORK, widths=(1.0, 0.25))
-    upscaler = Upscaler(tmp_path / "n.pth", device="cpu")
+    upscaler = Upscaler(tmp_path / "n.pth", device="cpu", precision="fp32")
     assert (upscaler.scale, upscaler.widths, upscaler.width) == (2, (1.0, 0.25), 1.0)
-    assert Upscaler(NETWORK, device="cpu").widths == NETWORK.widths
+    assert Upscaler(NETWORK, device="cpu", precision="fp32").widths == NETWORK.widths
     assert np.array_equal(upscaler(photo), super_resolve(NETWORK, photo))
 
 
@@ -103,7 +103,7 @@ def test_luma_network_upscales_luma_and_chroma_is_bicubic(photo):
 def test_wrong_input():
     with pytest.raises(InputError, match="is not valid for `num_feat`"):
         Upscaler(NETWORK, width=0.3, device="cpu")
-    upscaler = Upscaler(NETWORK, device="cpu")
+    upscaler = Upscaler(NETWORK, device="cpu", precision="fp32")
     for image in (np.zeros((4, 4, 3), np.int64), np.zeros((4, 4, 2), np.uint8), np.zeros((1, 4, 4, 3), np.uint8)):
         with pytest.raises(InputError, match="an image is uint8, uint16 or floating point"):
             upscaler(image)

@@ -1,0 +1,266 @@
+"""The widest network that keeps a budget of time or memory on this machine, chosen from a quick calibration.
+
+A calibration runs each width on a picture of the image's size (one window of it, where it is upscaled in windows) and
+keeps the median in the user's cache folder: per machine, network, precision, width and size it is done once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from srkd.atomic import atomic_write_text
+from srkd.imaging.resize import imresize
+from srkd.inference.forward import Image
+from srkd.inference.memory import MIB
+from srkd.inference.tiling import Span, windows
+from srkd.inference.upscaler import SMALLEST_TILE, Upscaler
+from srkd.networks.slim import Network
+from srkd.provenance import environment
+from srkd.types import InputError
+
+_SECONDS, _MOST_RUNS = 0.5, 9  # a width is measured for about as long, after one run that warms up
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What upscaling one image of the planned size takes at one width.
+
+    Attributes:
+        width: fraction of the channels.
+        precision: what it computes in.
+        tile: side of the windows in low-resolution pixels, None for one piece.
+        latency_ms: median time; None where it was not measured, as the memory is too much already.
+        memory_mb: weights and activations in MiB, beside the images; an estimate from shapes.
+        fits: whether it keeps the budget.
+    """
+
+    width: float
+    precision: str
+    tile: int | None
+    latency_ms: float | None
+    memory_mb: float
+    fits: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which width was chosen for images of one size, and why; `str(plan)` says it in numbers.
+
+    Attributes:
+        height: rows of the low-resolution image.
+        width_px: its columns.
+        latency_ms: the budget of time, None for none.
+        memory_mb: the budget of memory in MiB, None for none.
+        costs: what each width costs, widest first.
+        chosen: the widest that fits, None where none does.
+    """
+
+    height: int
+    width_px: int
+    latency_ms: float | None
+    memory_mb: float | None
+    costs: tuple[Cost, ...]
+    chosen: Cost | None
+
+    def __str__(self) -> str:
+        limits = [f"{self.latency_ms:g} ms"] if self.latency_ms is not None else []
+        limits += [f"{self.memory_mb:g} MiB"] if self.memory_mb is not None else []
+        lines = [f"{self.height} × {self.width_px} pixels within {' and '.join(limits) or 'no limit'}:"]
+        for cost in self.costs:
+            verdict = "chosen" if cost == self.chosen else "fits" if cost.fits else "too much"
+            pieces = "in one piece" if cost.tile is None else f"in windows of {cost.tile}"
+            took = "not timed" if cost.latency_ms is None else f"{cost.latency_ms:.1f} ms"
+            lines.append(
+                f"  width {cost.width:.4g}: {took}, {cost.memory_mb:.0f} MiB, {cost.precision}, {pieces}: {verdict}"
+            )
+        return "\n".join(lines)
+
+
+def make_plan(
+    upscaler: Upscaler,
+    height: int,
+    width_px: int,
+    *,
+    latency_ms: float | None = None,
+    memory_mb: float | None = None,
+    widths: Sequence[float] | None = None,
+    image: Image | None = None,
+    cache: Path | None = None,
+) -> Plan:
+    """Measure the widths of `upscaler` on images of [height, width_px] and choose the widest that keeps the budget.
+
+    The upscaler is left as it was, but for the precision of a width that had not been settled.
+
+    Args:
+        upscaler: the network with its device, precision and tiling.
+        height: rows of the low-resolution image.
+        width_px: its columns.
+        latency_ms: how long one image may take.
+        memory_mb: what weights and activations may take beside the images, in MiB; images are cut into windows for it.
+        widths: widths to consider; None: those the network was trained for.
+        image: an image of that size to measure on; None makes a soft pattern.
+        cache: folder of the calibrations; None: `$SRKD_HOME`, else `srkd` in the user's cache folder.
+
+    Raises:
+        InputError: a size or budget is not positive, or a width is not valid.
+    """
+    for name, value in (
+        ("height", height),
+        ("width_px", width_px),
+        ("latency_ms", latency_ms),
+        ("memory_mb", memory_mb),
+    ):
+        if value is not None and not value > 0:
+            raise InputError(f"`{name}` (={value}) must be above 0.")
+    picture = _pattern(height, width_px) if image is None else image
+    candidates = sorted(widths or upscaler.network.trained_widths or (1.0,), reverse=True)
+    calibrations = _Calibrations(cache or cache_folder(), upscaler)
+    before = upscaler.width, upscaler.memory_mb
+    costs: list[Cost] = []
+    try:
+        for width in candidates:
+            upscaler.width, upscaler.memory_mb = width, before[1]
+            cost = _cost_of_memory(upscaler, picture, memory_mb)
+            if cost.fits:
+                latency = calibrations.milliseconds(picture, cost.tile)
+                cost = replace(cost, latency_ms=latency, fits=latency_ms is None or latency <= latency_ms)
+            costs.append(cost)
+    finally:
+        upscaler.width, upscaler.memory_mb = before
+    return Plan(
+        height, width_px, latency_ms, memory_mb, tuple(costs), next((cost for cost in costs if cost.fits), None)
+    )
+
+
+def fit(
+    upscaler: Upscaler,
+    height: int,
+    width_px: int,
+    *,
+    latency_ms: float | None = None,
+    memory_mb: float | None = None,
+    widths: Sequence[float] | None = None,
+    image: Image | None = None,
+    cache: Path | None = None,
+) -> Plan:
+    """`make_plan`, and set the upscaler to the width it chose, and to the memory that is left for activations.
+
+    Raises:
+        InputError: as `make_plan`; or no width keeps the budget.
+    """
+    plan = make_plan(
+        upscaler,
+        height,
+        width_px,
+        latency_ms=latency_ms,
+        memory_mb=memory_mb,
+        widths=widths,
+        image=image,
+        cache=cache,
+    )
+    if plan.chosen is None:
+        raise InputError(f"no width keeps the budget. {plan}")
+    upscaler.width = plan.chosen.width
+    if memory_mb is not None:
+        upscaler.memory_mb = memory_mb - upscaler.memory[upscaler.width] / MIB
+    return plan
+
+
+def cache_folder() -> Path:
+    """Where srkd keeps what it may lose: `$SRKD_HOME`, else `srkd` in the user's cache folder."""
+    home = os.environ.get("SRKD_HOME")
+    return Path(home) if home else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "srkd"
+
+
+def _cost_of_memory(upscaler: Upscaler, picture: Image, memory_mb: float | None) -> Cost:
+    """The cost of the current width, with its windows cut for the memory it may take, not yet timed."""
+    precision = upscaler.settle(picture)
+    weights = upscaler.memory[upscaler.width] / MIB
+    if memory_mb is not None:
+        upscaler.memory_mb = max(memory_mb - weights, 1e-3)
+    try:
+        tile = upscaler.tile_for(*picture.shape[:2])
+    except InputError:  # not even the smallest window fits
+        tile = SMALLEST_TILE
+    rows, columns = _windows(upscaler, picture, tile)[0]
+    area = (rows.stop - rows.start) * (columns.stop - columns.start)
+    total = weights + area * upscaler.bytes_per_pixel() / MIB
+    return Cost(upscaler.width, precision, tile, None, total, fits=memory_mb is None or total <= memory_mb)
+
+
+def _windows(upscaler: Upscaler, picture: Image, tile: int | None) -> list[tuple[Span, Span]]:
+    height, width_px = picture.shape[:2]
+    return list(windows(height, width_px, tile or max(height, width_px), upscaler.margin))
+
+
+class _Calibrations:
+    """Medians in milliseconds by what they depend on, in a JSON file."""
+
+    def __init__(self, folder: Path, upscaler: Upscaler) -> None:
+        self._file = folder / "latency.json"
+        self._upscaler = upscaler
+        machine = environment(str(upscaler.device))
+        self._of_all = [machine[key] for key in ("hardware", "threads", "torch", "device")] + [
+            _fingerprint(upscaler.network),
+            upscaler.self_ensemble,
+        ]
+
+    def milliseconds(self, picture: Image, tile: int | None) -> float:
+        """Time of upscaling `picture` in windows of `tile`."""
+        up = self._upscaler
+        spans = _windows(up, picture, tile)
+        rows, columns = spans[0]
+        part = np.ascontiguousarray(picture[rows.start : rows.stop, columns.start : columns.stop])
+        key = hashlib.sha256(
+            json.dumps([*self._of_all, round(up.width, 6), up.precision, part.shape, str(part.dtype)]).encode()
+        ).hexdigest()[:24]
+        known = self._read()
+        if key not in known:
+            known = {**self._read(), key: _median_ms(up, part)}
+            atomic_write_text(self._file, json.dumps(known, indent=1))
+        return known[key] * len(spans)
+
+    def _read(self) -> dict[str, float]:
+        try:
+            return json.loads(self._file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):  # none yet, or damaged: measured again
+            return {}
+
+
+def _median_ms(upscaler: Upscaler, part: Image) -> float:
+    asked, upscaler.tile = upscaler.tile, 0
+    try:
+        upscaler.upscale(part)
+        times: list[float] = []
+        while len(times) < _MOST_RUNS and sum(times) < _SECONDS:
+            start = time.perf_counter()
+            upscaler.upscale(part)  # the result is on the CPU when it returns: no need to wait for a device
+            times.append(time.perf_counter() - start)
+    finally:
+        upscaler.tile = asked
+    return 1000 * statistics.median(times)
+
+
+def _fingerprint(network: Network) -> str:
+    """Tells networks apart by their parameters."""
+    digest = hashlib.sha256()
+    for name, tensor in network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:24]
+
+
+def _pattern(height: int, width_px: int) -> Image:
+    """Soft shapes; what they are changes no time, but a picture decides whether bf16 is exact enough."""
+    coarse = np.random.default_rng(0).random((-(-height // 8), -(-width_px // 8), 3))
+    return np.round(255 * np.clip(imresize(coarse, size=(height, width_px)), 0, 1)).astype(np.uint8)

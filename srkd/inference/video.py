@@ -1,0 +1,92 @@
+"""Upscaling a video frame by frame through OpenCV; sound is not copied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from srkd.atomic import atomic_path
+from srkd.inference.upscaler import Upscaler
+from srkd.types import InputError
+
+VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".avi", ".webm")
+"""Suffixes that count as videos, lower case."""
+
+_CODECS = {".mp4": "mp4v", ".mov": "mp4v", ".m4v": "mp4v", ".mkv": "mp4v", ".avi": "MJPG"}
+_TOGETHER = 4  # frames of one size that go through the network in one batch
+
+
+def is_video(path: Path) -> bool:
+    """Whether the suffix says that the file is a video."""
+    return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def upscale_video(
+    upscaler: Upscaler,
+    source: str | Path,
+    target: str | Path,
+    *,
+    prepare: Callable[[NDArray[Any]], None] = lambda frame: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> int:
+    """Write `source`, enlarged, to `target`; returns the number of frames.
+
+    Args:
+        upscaler: the network at the width that is wanted.
+        source: a video that OpenCV can decode.
+        target: `.mp4`, `.mov`, `.m4v`, `.mkv` (MPEG-4) or `.avi` (Motion JPEG); replaced only when all is written.
+        prepare: called with the first frame before anything is upscaled.
+        progress: called with the frames done and their number, which is 0 where the file does not tell.
+
+    Raises:
+        InputError: the video cannot be read, or the target's kind cannot be written here.
+    """
+    source, target = Path(source), Path(target)
+    codec = _CODECS.get(target.suffix.lower())
+    if codec is None:
+        raise InputError(f"cannot write {target}: videos are written as {', '.join(_CODECS)}.")
+    if not source.is_file():
+        raise InputError(f"the video {source} does not exist.")
+    reader = cv2.VideoCapture(str(source))
+    try:
+        rate, total = reader.get(cv2.CAP_PROP_FPS) or 25.0, max(int(reader.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
+        frames = _next_frames(reader)
+        if not frames:
+            raise InputError(f"the video {source} cannot be decoded: it is damaged, empty, or not a video.")
+        prepare(frames[0])
+        with atomic_path(target) as temporary:
+            height, width = (upscaler.scale * size for size in frames[0].shape[:2])
+            writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*codec), rate, (width, height))
+            if not writer.isOpened():
+                raise InputError(
+                    f"cannot write {target}: this OpenCV has no encoder for {codec} of {width} × {height}."
+                )
+            try:
+                done = 0
+                while frames:
+                    for frame in upscaler.batch(frames, size=_TOGETHER):
+                        writer.write(np.ascontiguousarray(frame[..., ::-1]))
+                    done += len(frames)
+                    progress(done, total)
+                    frames = _next_frames(reader)
+            finally:
+                writer.release()
+    finally:
+        reader.release()
+    return done
+
+
+def _next_frames(reader: cv2.VideoCapture) -> list[NDArray[Any]]:
+    """Up to `_TOGETHER` frames in RGB order; none at the end."""
+    frames: list[NDArray[Any]] = []
+    while len(frames) < _TOGETHER:
+        there, frame = reader.read()
+        if not there:
+            break
+        frames.append(np.ascontiguousarray(frame[..., ::-1]))
+    return frames
