@@ -1,8 +1,10 @@
-"""Loading a network from any file: srkd's and BasicSR's own, and those that spandrel recognises."""
+"""Loading a network from any file: srkd's, those in a known dialect of its networks, and those spandrel recognises."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from srkd.compat.spandrel import recognise
 from srkd.networks.slim import Network
@@ -10,14 +12,18 @@ from srkd.networks.weights import Weights, network_of, read_weights
 from srkd.types import InputError
 
 
-def network_in(weights: Weights) -> Network:
-    """The network that a file holds: the one it names, or else the one that spandrel recognises in it.
+def network_in(weights: Weights, given: Mapping[str, Any] | None = None) -> Network:
+    """The network that a file holds: the one it names or is a dialect of, or else the one that spandrel recognises.
+
+    Args:
+        weights: the file.
+        given: options that a file of another code base does not hold (see `network_of`).
 
     Raises:
         InputError: the network is unknown, or the weights do not fit it.
     """
-    if "network_g" in weights.meta:
-        return network_of(weights)
+    if "network_g" in weights.meta or weights.converted or given:
+        return network_of(weights, given)
     try:
         return network_of(weights)
     except InputError as unnamed:
@@ -27,14 +33,16 @@ def network_in(weights: Weights) -> Network:
             raise InputError(f"{unnamed} Or, {unknown}") from None
 
 
-def load_network(path: str | Path, *, key: str | None = None) -> Network:
+def load_network(path: str | Path, *, key: str | None = None, network: Mapping[str, Any] | None = None) -> Network:
     """Load a network from a file with no option file: ready for inference, on the CPU.
 
     Args:
-        path: `.pth` or `.safetensors`, written by srkd, or of an architecture that spandrel recognises.
+        path: `.pth` or `.safetensors`, written by srkd, in a known dialect, or of an architecture that spandrel
+            recognises.
         key: `params` or `params_ema`; None takes `params_ema` if present.
+        network: options that a file of another code base does not hold, such as `res_scale`.
 
     Raises:
         InputError: the file cannot be read, or does not tell which network it holds.
     """
-    return network_in(read_weights(path, key)).eval()
+    return network_in(read_weights(path, key), network).eval()

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+import srkd
 from srkd.networks.carn import CARN
 from srkd.networks.dialects import recognise, to_dialect
 from srkd.networks.edsr import EDSR
@@ -274,9 +275,13 @@ def test_the_papers_sizes_decide_res_scale_and_the_log_says_so(feat, blocks, res
 
 def test_other_sizes_are_refused_with_what_must_be_given(tmp_path):
     torch.save(EDSRPyTorch(8, 2, 2, 0.1).state_dict(), tmp_path / "theirs.pt")
-    with pytest.raises(InputError, match=r"EDSR-PyTorch.*res_scale.*srkd export .*--network res_scale=VALUE") as error:
-        load_network(tmp_path / "theirs.pt")
-    assert "img_range=" not in str(error.value) and str(tmp_path) in str(error.value)
+    for load in (load_network, srkd.load_network):
+        message = r"EDSR-PyTorch.*res_scale.*srkd export .*--network res_scale=VALUE"
+        with pytest.raises(InputError, match=message) as error:
+            load(tmp_path / "theirs.pt")
+        assert "img_range=" not in str(error.value) and str(tmp_path) in str(error.value)
+        assert "spandrel" not in str(error.value)
+        assert load(tmp_path / "theirs.pt", network={"res_scale": 0.1}).config["res_scale"] == 0.1
 
 
 @pytest.mark.parametrize(
