@@ -2,47 +2,172 @@
 
 srkd export net_g_latest.pth --width 0.5 -o small.pth             (srkd and BasicSR)
 srkd export net_g_latest.pth --width 1/4 -o small.safetensors
+srkd export net_g_latest.pth --width 0.5 -o small.pt2             (torch.export)
 srkd export net_g_latest.pth --width 0.5 -o small.onnx            (needs: pip install "srkd[export]")
+srkd export net_g_latest.pth --mobile --size 180x320 -o phone.onnx  (docs/deploy.md: ncnn, LiteRT)
+srkd export net_g_latest.pth --all-widths -o release/             (every trained width, index.json, README.md)
 srkd export theirs.pt --network res_scale=0.1 -o ours.pth         (from EDSR-PyTorch, torchSR or CSD)
 srkd export net_g_latest.pth --dialect csd -o theirs.pth          (for them)
+
+Each file is run back on photographs; it is kept only if it computes what the network computes.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from srkd.types import InputError
+
+if TYPE_CHECKING:
+    from srkd.inference.card import Entry
+    from srkd.inference.export import Form, Source, Written
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Model, width, file."""
+    """Model, widths, file or folder, form, and what the card says."""
     parser.add_argument("model", type=Path, metavar="MODEL", help="checkpoint")
-    parser.add_argument("--width", default="1.0", help="share of the channels, such as 0.5 or 1/3 (default 1.0)")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help=".pth, .safetensors or .onnx")
     parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help=".pth, .safetensors, .onnx or .pt2; or a folder",
+    )
+    parser.add_argument("--width", help="share of the channels, such as 0.5 or 1/3 (default 1.0)")
+    parser.add_argument("--all-widths", action="store_true", help="every trained width, into the folder -o")
+    parser.add_argument("--widths", metavar="W,W", help="these widths, into the folder -o")
+    parser.add_argument(
+        "--format", metavar="F,F", help="of the files in the folder: onnx (default), pt2, pth, safetensors"
+    )
+    parser.add_argument("--check-images", type=Path, metavar="DIR", help="images to compare on, at their own size")
+    form = parser.add_argument_group("form of .onnx and .pt2 files")
+    form.add_argument("--mobile", action="store_true", help="mean shift and range folded into the weights")
+    form.add_argument("--conv-transpose", action="store_true", help="with --mobile: no PixelShuffle")
+    form.add_argument("--size", metavar="HxW", help="fixed size of the input, such as 180x320 (default: any size)")
+    card = parser.add_argument_group("model card")
+    card.add_argument("--card", action="store_true", help="write FILE.md beside the file (a folder always has a card)")
+    card.add_argument("--results", type=Path, metavar="JSON", help="result file of srkd benchmark, for the card")
+    card.add_argument("--training-data", metavar="TEXT", help="name of the training data (default: as recorded)")
+    card.add_argument("--data-licence", metavar="TEXT", help="licence of the training data")
+    others = parser.add_argument_group("files of other code bases")
+    others.add_argument(
         "--network",
         action="append",
         default=[],
         metavar="KEY=VALUE",
         help="option of the network that MODEL, a file of another code base, does not hold; repeatable",
     )
-    parser.add_argument("--dialect", help="write for another code base: edsr-pytorch, torchsr or csd (.pt or .pth)")
+    others.add_argument("--dialect", help="write for another code base: edsr-pytorch, torchsr or csd (.pt or .pth)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Export, and say how exact it is."""
-
-    from srkd.cli.display import show_line, stdout_console
-    from srkd.inference.export import OPSET, export
+    from srkd.inference.card import protocol_results
+    from srkd.inference.export import Form, open_source
     from srkd.options import read_assignments
+
+    family = args.all_widths or args.widths is not None
+    _check(args, family)
+    form = Form(mobile=args.mobile, conv_transpose=args.conv_transpose, size=_size(args.size))
+    source = open_source(
+        args.model,
+        options=read_assignments(args.network),
+        training_set=args.training_data,
+        data_licence=args.data_licence,
+    )
+    if args.results:
+        protocol_results(args.results, source)  # a wrong file is known before the work, not after it
+    return _family(args, source, form) if family else _single(args, source, form)
+
+
+def _check(args: argparse.Namespace, family: bool) -> None:
+    if args.all_widths and args.widths is not None:
+        raise InputError("--all-widths and --widths exclude each other.")
+    if family and (args.width is not None or args.dialect):
+        raise InputError(f"{'--width' if args.width is not None else '--dialect'} is for a single file.")
+    if family and args.output.suffix and not args.output.is_dir():
+        raise InputError(f"several widths go into a folder; {args.output} looks like a file.")
+    if not family and args.format is not None:
+        raise InputError("--format is for --all-widths and --widths; the suffix of -o chooses the format of one file.")
+    if args.results and not (family or args.card):
+        raise InputError("--results is for the card: add --card.")
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+)[x×](\d+)", text)
+    if not found:
+        raise InputError(f"--size is HEIGHTxWIDTH of the input, such as 180x320, not {text!r}.")
+    return int(found[1]), int(found[2])
+
+
+def _single(args: argparse.Namespace, source: Source, form: Form) -> int:
+    from srkd.inference.export import export
     from srkd.registry import parse_width
 
-    width = parse_width(args.width)
-    given = read_assignments(args.network)
-    parity = export(args.model, args.output, width=width, options=given, dialect=args.dialect)
-    opset = f", ONNX opset {OPSET}" if args.output.suffix == ".onnx" else ""
+    width = parse_width("1.0" if args.width is None else args.width)
+    written = export(source, args.output, width=width, form=form, dialect=args.dialect, images=args.check_images)
+    _show(written)
+    if args.card:
+        _write_card(args.output.with_name(args.output.name + ".md"), args, source, form, [written])
+    return 0
+
+
+def _family(args: argparse.Namespace, source: Source, form: Form) -> int:
+    from srkd.atomic import atomic_write_text
+    from srkd.inference.card import index
+    from srkd.inference.export import SUFFIXES, export
+    from srkd.registry import parse_width
+
+    suffixes = [f".{name.strip().removeprefix('.')}" for name in (args.format or "onnx").split(",")]
+    unknown = [suffix for suffix in suffixes if suffix not in SUFFIXES]
+    if unknown:
+        allowed = ", ".join(suffix[1:] for suffix in SUFFIXES)
+        raise InputError(f"--format: unknown {unknown[0][1:]!r}; allowed: {allowed}.")
+    widths = [parse_width(text) for text in args.widths.split(",")] if args.widths else source.network.trained_widths
+    if not widths:
+        raise InputError(f"{args.model} does not say which widths were trained: name them with --widths.")
+    stem = f"{type(source.network).__name__.lower()}_x{source.network.scale}"
+    files: list[Written] = []
+    for width in dict.fromkeys(widths):
+        for suffix in suffixes:
+            path = args.output / f"{stem}_w{width:.4g}{suffix}"
+            files.append(export(source, path, width=width, form=form, images=args.check_images))
+            _show(files[-1])
+    entries = _write_card(args.output / "README.md", args, source, form, files)
+    atomic_write_text(args.output / "index.json", index(source, form, entries))
+    return 0
+
+
+def _write_card(
+    path: Path, args: argparse.Namespace, source: Source, form: Form, files: Sequence[Written]
+) -> list[Entry]:
+    from srkd.atomic import atomic_write_text
+    from srkd.cli.display import show_line, stdout_console
+    from srkd.evaluation.models import multi_adds_720p
+    from srkd.inference.card import entry, model_card, protocol_results
+
+    entries = [entry(written, multi_adds_720p(written.network)) for written in files]
+    results = protocol_results(args.results, source) if args.results else None
+    atomic_write_text(path, model_card(source, form, entries, results=results))
+    show_line(stdout_console(), f"Model card: {path}")
+    return entries
+
+
+def _show(written: Written) -> None:
+    from srkd.cli.display import show_line, stdout_console
+    from srkd.inference.graph import OPSET
+
+    opset = f", ONNX opset {OPSET}" if written.path.suffix == ".onnx" else ""
+    differences = "; ".join(f"{found} ({runtime})" for runtime, found in written.parity.items())
     show_line(
         stdout_console(),
-        f"{args.output}: {args.output.stat().st_size / 1e6:.2f} MB, width {width:.4g}{opset}. "
-        f"Largest difference from the sliced network: {parity.max_difference:.1e} (images in 0..1).",
+        f"{written.path}: {written.path.stat().st_size / 1e6:.2f} MB, width {written.width:.4g}{opset}, "
+        f"{written.seconds:.1f} s. Largest difference from the sliced network (images in 0..1), PSNR: {differences}.",
     )
-    return 0

@@ -80,9 +80,19 @@ class TrainBatches(Dataset[Batch]):
         seed: decides order, crops and flips.
         batch_size: of this process; the whole batch has batch_size · world_size images.
         rank, world_size: this process among those that share the batch.
+        name: what the data are called; network files record it.
     """
 
-    def __init__(self, dataset: PairSource, *, seed: int, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
+    def __init__(
+        self,
+        dataset: PairSource,
+        *,
+        seed: int,
+        batch_size: int,
+        rank: int = 0,
+        world_size: int = 1,
+        name: str | None = None,
+    ) -> None:
         if dataset.gt_size is None:
             raise InputError("the training data set has no gt_size: set the side of the patches, for example 192.")
         if batch_size < 1:
@@ -93,6 +103,7 @@ class TrainBatches(Dataset[Batch]):
         self.batch_size = batch_size
         self.rank = rank
         self.world_size = world_size
+        self.name = name
 
     def __getitem__(self, iteration: int) -> Batch:
         """Float32 lq [B, 3, gt_size / s, gt_size / s] and gt [B, 3, gt_size, gt_size] in [0, 1]."""

@@ -227,6 +227,7 @@ def build_batches(opt: TrainOptions, world: World) -> TrainBatches:
         batch_size=block.batch_size_per_gpu,
         rank=world.rank,
         world_size=world.size,
+        name=block.name if block.name != "train" else None,  # a block without a name is called by its key
     )
 
 

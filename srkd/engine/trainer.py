@@ -308,6 +308,7 @@ class Trainer:
             iter=self.iteration,
             method=type(self.method).__name__,
             widths=self.method.widths,
+            training_set=self.batches.name,
             companions=self.method.companions,
         )
 

@@ -1,114 +1,173 @@
-"""A physically smaller network as a file of its own: `.pth`, `.safetensors` or `.onnx`, equal to the sliced forward.
+"""A physically smaller network as a file of its own, equal to the sliced forward: `.pth`, `.safetensors`, graphs.
 
-The file is read back and compared with the network it came from before it takes its final name.
+The file is run back and compared with the network it came from before it takes its final name.
 """
 
 from __future__ import annotations
 
-import contextlib
-import importlib.util
-import io
-import logging
-import warnings
-from collections.abc import Callable, Generator, Mapping
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
 
 from srkd import __version__
 from srkd.atomic import atomic_path
-from srkd.imaging.resize import imresize
+from srkd.inference.graph import record, require_onnx, run_onnx, run_pt2, write_onnx, write_pt2
+from srkd.inference.mobile import mobile_form
+from srkd.inference.parity import LIMITS, Forward, Parity, check_images, compare
 from srkd.inference.widths import narrowed, warn_untrained
 from srkd.networks.dialects import to_dialect
 from srkd.networks.slim import Network
 from srkd.networks.weights import load_network, network_of, read_weights, save_network
 from srkd.types import InputError, WorkError
 
-SUFFIXES = (".pth", ".safetensors", ".onnx")
+SUFFIXES = (".pth", ".safetensors", ".onnx", ".pt2")
 DIALECT_SUFFIXES = (".pth", ".pt")
-OPSET = 18
-
-_CHECK_SIZES = ((24, 40), (37, 19))  # none is the size an export is traced with
-_EXACT, _CLOSE, _CLOSE_PSNR = 1e-5, 1e-3, 80.0
-
-Forward = Callable[[Tensor], Tensor]
+GRAPHS = (".onnx", ".pt2")
 
 
 @dataclass(frozen=True)
-class Parity:
-    """How far the file's output is from the sliced forward, images in [0, 1].
+class Source:
+    """A network, and what is known of how it was made.
 
     Attributes:
-        max_difference: the largest absolute difference of a value; 0 where they are equal.
-        psnr: of the file's output against the sliced forward's, in dB; infinite where they are equal.
+        network: the network at full width.
+        path: its file; None where it never was in one.
+        method: name of the training objective.
+        iter: training iterations done.
+        training_set: name of the training data.
+        data_licence: under which these data may be used.
     """
 
-    max_difference: float
-    psnr: float
+    network: Network
+    path: Path | None = None
+    method: str | None = None
+    iter: int | None = None
+    training_set: str | None = None
+    data_licence: str | None = None
+
+
+@dataclass(frozen=True)
+class Form:
+    """How the graph of an `.onnx` or `.pt2` file is made.
+
+    Attributes:
+        mobile: fold what can be folded into the weights (`srkd.inference.mobile`).
+        conv_transpose: of the mobile form, with PixelShuffle as transposed convolution.
+        size: height and width of the only input the file takes; None: any.
+    """
+
+    mobile: bool = False
+    conv_transpose: bool = False
+    size: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        if self.conv_transpose and not self.mobile:
+            raise InputError("--conv-transpose is an option of the mobile form: add --mobile.")
+        if self.size is not None and min(self.size) < 1:
+            raise InputError(f"--size is at least 1x1 pixel, not {self.size[0]}x{self.size[1]}.")
+
+
+@dataclass(frozen=True)
+class Written:
+    """A file that passed.
+
+    Attributes:
+        path: the file.
+        width: the fraction of the channels it has.
+        network: the ordinary network of that width.
+        parity: its difference from the sliced forward, for each runtime that ran it.
+        seconds: writing and checking.
+    """
+
+    path: Path
+    width: float
+    network: Network
+    parity: Mapping[str, Parity]
+    seconds: float
+
+
+def open_source(
+    path: str | Path,
+    *,
+    options: Mapping[str, Any] | None = None,
+    training_set: str | None = None,
+    data_licence: str | None = None,
+) -> Source:
+    """Read a checkpoint for export.
+
+    Args:
+        path: the checkpoint.
+        options: what a checkpoint of another code base does not say of its network, such as `res_scale`.
+        training_set, data_licence: take the place of what the checkpoint says.
+
+    Raises:
+        InputError: the checkpoint is not valid.
+    """
+    weights = read_weights(path)
+    meta = weights.meta
+    return Source(
+        network_of(weights, options),
+        Path(path),
+        meta.get("method"),
+        meta.get("iter"),
+        training_set or meta.get("training_set"),
+        data_licence or meta.get("data_licence"),
+    )
 
 
 def export(
-    model: str | Path | Network,
+    model: str | Path | Network | Source,
     path: str | Path,
     *,
     width: float = 1.0,
-    options: Mapping[str, Any] | None = None,
+    form: Form = Form(),
     dialect: str | None = None,
-) -> Parity:
+    images: str | Path | None = None,
+) -> Written:
     """Write `model` at `width` to `path` as an ordinary network, and check the file against the sliced forward.
 
-    `.pth` and `.safetensors` are what `load_network` reads; a `.pth` of an EDSR is BasicSR's too. `.onnx` is a single
-    file for inputs [1, C, height, width] of any size in [0, 1], with scale, range, colour order and width in its
-    metadata. With `dialect` the file is another code base's (`srkd.networks.dialects`).
+    `.pth` and `.safetensors` are what `load_network` reads; a `.pth` of an EDSR is BasicSR's too. `.onnx` and `.pt2`
+    are single files for inputs [1, C, height, width] in [0, 1], with scale, range, colour order, width and training set
+    in their metadata. With `dialect` the file is another code base's (`srkd.networks.dialects`).
 
     Args:
-        model: a checkpoint, or a network.
+        model: a checkpoint, a network, or a network with its history.
         path: the file; its suffix chooses the format. An older file is replaced only by one that passed.
         width: fraction of the channels.
-        options: what a checkpoint of another code base does not say of its network, such as `res_scale`.
+        form: how a graph is made.
         dialect: `edsr-pytorch`, `torchsr` or `csd`; None writes srkd's own file.
+        images: folder of images to compare on; None: scikit-image's photographs.
 
     Raises:
-        InputError: the suffix, the width or the checkpoint is not valid, the packages for ONNX are missing, or the
-            dialect cannot express the network.
-        WorkError: the file's output is not the network's; nothing is written.
+        InputError: the suffix, the width, the form or the checkpoint is not valid, the packages for ONNX are missing,
+            or the dialect cannot express the network.
+        WorkError: the file's output is not the network's (`parity.LIMITS`); nothing is written.
     """
-    path = Path(path)
-    allowed = DIALECT_SUFFIXES if dialect else SUFFIXES
-    if path.suffix not in allowed:
-        raise InputError(f"cannot export to {path}: the suffix chooses the format; allowed: {', '.join(allowed)}.")
-    if path.suffix == ".onnx":
-        _require_onnx()
-    if isinstance(model, Network):
-        network, meta = model, {}
-    else:
-        weights = read_weights(model)
-        network, meta = network_of(weights, options), weights.meta
+    path, began = Path(path), time.perf_counter()
+    _check_request(path, form, dialect)
+    source = model if isinstance(model, Source) else Source(model) if isinstance(model, Network) else open_source(model)
+    network = source.network
     warn_untrained(network, width)
     small = narrowed(network, width).cpu().eval()
     if network.trained_widths:
         small.trained_widths = tuple(at / width for at in network.trained_widths if at <= width + 1e-9)
+    inputs = check_images(network.num_in_ch, size=form.size, folder=images)
+    reference, limit = sliced_forward(network, width), LIMITS.get(path.suffix, LIMITS[".pth"])
     with atomic_path(path) as temporary:
-        if path.suffix == ".onnx":
-            _write_onnx(small, temporary, width)
-            written = _onnx_forward(temporary)
-        elif dialect:
-            written = _write_dialect(small, temporary, dialect)
-        else:
-            save_network(temporary, small, iter=meta.get("iter"), method=meta.get("method"))
-            written = load_network(temporary)
-        parity = compare(sliced_forward(network, width), written, channels=getattr(network, "num_in_ch", 3))
-        exact = path.suffix != ".onnx"
-        if not (parity.max_difference <= (_EXACT if exact else _CLOSE) and (exact or parity.psnr >= _CLOSE_PSNR)):
-            raise WorkError(
-                f"{path} is not written: its output differs from the network's at width {width:g} by up to "
-                f"{parity.max_difference:.2e} (PSNR {parity.psnr:.1f} dB)."
-            )
-    return parity
+        runtimes = _write(temporary, small, source, width=width, form=form, dialect=dialect)
+        parity = {name: compare(reference, forward, inputs) for name, forward in runtimes.items()}
+        for name, found in parity.items():
+            if not limit.met_by(found):
+                raise WorkError(
+                    f"{path} is not written: its output differs from the network's at width {width:g} by up to "
+                    f"{found.max_difference:.2e} (PSNR {found.psnr:.1f} dB) when {name} runs it; allowed is "
+                    f"{limit.max_difference:.0e}."
+                )
+    return Written(path, width, small, parity, time.perf_counter() - began)
 
 
 def sliced_forward(network: Network, width: float) -> Forward:
@@ -117,28 +176,60 @@ def sliced_forward(network: Network, width: float) -> Forward:
     return lambda x: copy(x, width)
 
 
-@torch.inference_mode()
-def compare(reference: Forward, other: Forward, *, channels: int = 3) -> Parity:
-    """Compare two forwards on a random photograph-like image and on a gradient, of different sizes."""
-    errors = torch.cat([(other(x).double() - reference(x).double()).flatten() for x in _check_images(channels)])
-    mse = float(errors.square().mean())
-    return Parity(float(errors.abs().max()), float(-10 * np.log10(mse)) if mse else float("inf"))
+def metadata(source: Source, width: float, form: Form) -> dict[str, str]:
+    """What `.onnx` and `.pt2` files say of themselves."""
+    return {
+        "scale": str(source.network.scale),
+        "range": "0..1",
+        "colour_order": colour_order(source.network),
+        "width": f"{width:g}",
+        "network": type(source.network).__name__,
+        "form": "mobile" if form.mobile else "as trained",
+        "training_set": source.training_set or "not recorded",
+        "data_licence": source.data_licence or "not recorded",
+        "srkd_version": __version__,
+        "torch_version": torch.__version__,
+    }
 
 
-def _check_images(channels: int) -> list[Tensor]:
-    rng = np.random.default_rng(0)
-    (height, width), (rows, columns) = _CHECK_SIZES
-    coarse = imresize(rng.random((height // 8, width // 8, channels)), size=(height, width))  # soft shapes
-    photo = np.clip(coarse + rng.normal(0, 0.03, coarse.shape), 0, 1)
-    ramp = np.linspace(0, 1, rows)[:, None] * np.linspace(0, 1, columns)
-    gradient = np.stack([ramp, 1 - ramp, ramp[::-1]][:channels], axis=2)
-    return [torch.from_numpy(image).float()[None].permute(0, 3, 1, 2) for image in (photo, gradient)]
+def colour_order(network: Network) -> str:
+    """RGB, or Y for networks of one channel."""
+    return "Y" if network.num_in_ch == 1 else "RGB"
 
 
-def _require_onnx() -> None:
-    missing = [name for name in ("onnx", "onnxruntime", "onnxscript") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise InputError(f'ONNX export needs {", ".join(missing)}: pip install "srkd[export]"')
+def _check_request(path: Path, form: Form, dialect: str | None) -> None:
+    allowed = DIALECT_SUFFIXES if dialect else SUFFIXES
+    if path.suffix not in allowed:
+        raise InputError(f"cannot export to {path}: the suffix chooses the format; allowed: {', '.join(allowed)}.")
+    if form != Form() and path.suffix not in GRAPHS:
+        raise InputError(f"cannot export to {path}: --mobile and --size are for {' and '.join(GRAPHS)} files.")
+    if path.suffix == ".onnx":
+        require_onnx()
+
+
+def _write(
+    path: Path, small: Network, source: Source, *, width: float, form: Form, dialect: str | None
+) -> Mapping[str, Forward]:
+    """Write the file; returns what runs it back."""
+    if dialect:
+        return {"PyTorch": _write_dialect(small, path, dialect)}
+    if path.suffix not in GRAPHS:
+        save_network(
+            path,
+            small,
+            iter=source.iter,
+            method=source.method,
+            training_set=source.training_set,
+            data_licence=source.data_licence,
+        )
+        return {"PyTorch": load_network(path)}
+    graph = record(mobile_form(small, conv_transpose=form.conv_transpose) if form.mobile else small, size=form.size)
+    about = metadata(source, width, form)
+    if path.suffix == ".pt2":
+        write_pt2(path, graph, about)
+        return {"PyTorch": run_pt2(path)}
+    write_onnx(path, graph, about)
+    return run_onnx(path)
 
 
 def _write_dialect(network: Network, path: Path, dialect: str) -> Network:
@@ -148,76 +239,3 @@ def _write_dialect(network: Network, path: Path, dialect: str) -> Network:
     except ValueError as error:
         raise InputError(f"cannot export: {error}") from None
     return load_network(path, network={name: network.config[name] for name in ("res_scale", "img_range", "rgb_mean")})
-
-
-class _OneInput(nn.Module):
-    """The narrow network without its `width` argument, which an ONNX graph cannot have."""
-
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, lq: Tensor) -> Tensor:
-        return self.network(lq)
-
-
-def _write_onnx(network: Network, path: Path, width: float) -> None:
-    import onnx
-
-    channels = getattr(network, "num_in_ch", 3)
-    example = torch.rand(1, channels, 32, 48)
-    dynamic = {"lq": {2: torch.export.Dim("height"), 3: torch.export.Dim("width")}}
-    with _quiet():
-        torch.onnx.export(
-            _OneInput(network),
-            (example,),
-            path,
-            dynamo=True,
-            external_data=False,
-            dynamic_shapes=dynamic,
-            input_names=["lq"],
-            output_names=["sr"],
-            opset_version=OPSET,
-            verbose=False,
-        )
-    model = onnx.load(path)
-    # The exporter notes where in which source file each node came from: paths of this machine, of no use elsewhere.
-    for item in (*model.graph.node, *model.graph.input, *model.graph.output, *model.graph.value_info):
-        del item.metadata_props[:]
-    onnx.helper.set_model_props(
-        model,
-        {
-            "scale": str(network.scale),
-            "range": "0..1",
-            "colour_order": "Y" if channels == 1 else "RGB",
-            "width": f"{width:g}",
-            "network": type(network).__name__,
-            "srkd_version": __version__,
-        },
-    )
-    onnx.save(model, path)
-
-
-def _onnx_forward(path: Path) -> Forward:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-
-    def forward(x: Tensor) -> Tensor:
-        result: Any = session.run(None, {"lq": x.contiguous().numpy()})
-        return torch.from_numpy(result[0])
-
-    return forward
-
-
-@contextlib.contextmanager
-def _quiet() -> Generator[None]:
-    """The exporter talks on stdout, through warnings and through loggers; none of it helps a user of srkd."""
-    level = logging.root.manager.disable
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        logging.disable(logging.WARNING)
-        try:
-            yield
-        finally:
-            logging.disable(level)

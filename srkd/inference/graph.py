@@ -74,12 +74,14 @@ def write_onnx(path: Path, graph: ExportedProgram, metadata: Mapping[str, str]) 
     """Write an `.onnx` file, weights and metadata inside."""
     import onnx
 
+    names = {"lq": {2: "height", 3: "width"}} if graph.range_constraints else None  # of what is left open
     with _quiet():
         torch.onnx.export(
             graph,
             f=path,
             dynamo=True,
             external_data=False,
+            dynamic_shapes=names,
             input_names=["lq"],
             output_names=["sr"],
             opset_version=OPSET,

@@ -43,7 +43,7 @@ def mobile_form(network: Network, *, conv_transpose: bool = False) -> Network:
             fold_mean(form)
     elif not isinstance(form, FSRCNN | TNSR | SNSR):
         raise InputError(
-            f"{type(network).__name__} has no mobile form: it is known of EDSR, RCAN, CARN, FSRCNN, TNSR and SNSR only. "
+            f"{type(network).__name__} has no mobile form: it is known of EDSR, RCAN, CARN, FSRCNN, TNSR and SNSR. "
             "Export it without --mobile."
         )
     if conv_transpose:

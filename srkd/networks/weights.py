@@ -1,6 +1,7 @@
 """Network files: a checkpoint that knows its own network, readable by BasicSR and by `torch.load(weights_only=True)`.
 
-`.pth`: `{params, params_ema, network_g: {type, …}, scale, iter, method, widths, srkd: {version, git}}`.
+`.pth`: `{params, params_ema, network_g: {type, …}, scale, iter, method, widths, training_set, data_licence, srkd}`, the
+last being the version of srkd and its commit.
 `.safetensors`: the tensors, and the rest as one JSON string `srkd` in the metadata.
 Files of EDSR-PyTorch, torchSR and CSD are read too, and converted (`srkd.networks.dialects`).
 """
@@ -41,7 +42,7 @@ class Weights:
         path: where it was read, for messages.
         params: state dict.
         key: which set it is, `params_ema` or `params` ("" where the file holds a bare state dict).
-        meta: everything else in the file (`network_g`, `scale`, `iter`, `method`, `widths`, `srkd`).
+        meta: everything else in the file (`network_g`, `scale`, `iter`, `method`, `widths`, `training_set`, …).
         converted: what was recognised where the file is another code base's; `params` have our names then.
     """
 
@@ -268,6 +269,8 @@ def save_network(
     iter: int | None = None,
     method: str | None = None,
     widths: tuple[float, ...] | None = None,
+    training_set: str | None = None,
+    data_licence: str | None = None,
     companions: Mapping[str, torch.nn.Module] | None = None,
 ) -> None:
     """Write `network` to `path` (`.pth` or `.safetensors`) atomically, with all that is needed to load it again.
@@ -279,6 +282,8 @@ def save_network(
         iter: training iterations done.
         method: name of the training objective.
         widths: widths that training supervised.
+        training_set: name of the training data.
+        data_licence: under which these data may be used.
         companions: modules that a later training needs beside the network, by name (`load_companion`); `.pth` only.
     """
     widths = widths or network.trained_widths
@@ -288,6 +293,8 @@ def save_network(
         "iter": iter,
         "method": method,
         "widths": list(widths) if widths else None,
+        "training_set": training_set,
+        "data_licence": data_licence,
         "srkd": provenance(),
     }
     params = _contiguous(network.state_dict())

@@ -56,9 +56,17 @@ def test_what_a_run_writes(recipe, train, tmp_path):
     assert "[tiny..][epoch:" in text and "l_pix: " in text and "Validation held" in text
     network = load_network(folder / "models" / "net_g_latest.pth")
     assert network.trained_widths == (1.0,)
+    assert torch.load(folder / "models" / "net_g_best.pth", weights_only=True)["training_set"] == "photos"
     # the resolved options train again, and the old experiment is kept
     assert train(yaml.safe_load((folder / "options.yml").read_text()), "train.total_iter=1") == 0
     assert len([p for p in folder.parent.iterdir() if p.name.startswith("tiny_archived_")]) == 1
+
+
+def test_data_without_a_name_are_not_given_one(recipe, train, tmp_path):
+    del recipe["datasets"]["train"]["name"]
+    assert train(recipe, "train.total_iter=1") == 0
+    content = torch.load(tmp_path / "experiments/tiny/models/net_g_latest.pth", weights_only=True)
+    assert content["training_set"] is None
 
 
 def test_training_lowers_the_loss(recipe, train, tmp_path):

@@ -1,0 +1,226 @@
+"""A model card: what a reader of a model file wants to know, in Markdown, from what was recorded and measured."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from srkd import __version__
+from srkd.inference.export import Form, Source, Written, colour_order
+from srkd.inference.parity import Parity
+from srkd.metrics.cost import parameters
+from srkd.types import InputError
+
+_NOT_RECORDED = "not recorded"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One exported file.
+
+    Attributes:
+        file: its name.
+        width: fraction of the channels.
+        num_feat: channels that is.
+        parameters: of the network.
+        multi_adds: of the network for a 1280 × 720 output; None where they cannot be counted.
+        bytes, sha256: of the file.
+        parity: difference from the network at that width, for each runtime that ran the file.
+    """
+
+    file: str
+    width: float
+    num_feat: int
+    parameters: int
+    multi_adds: int | None
+    bytes: int
+    sha256: str
+    parity: Mapping[str, Parity]
+
+
+def entry(written: Written, multi_adds: int | None) -> Entry:
+    """Describe an exported file."""
+    path, network = written.path, written.network
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Entry(
+        path.name,
+        written.width,
+        network.num_feat,
+        parameters(network),
+        multi_adds,
+        path.stat().st_size,
+        digest,
+        written.parity,
+    )
+
+
+def facts(source: Source, form: Form) -> dict[str, Any]:
+    """What holds for every file made from `source`: of the network, its training, and input and output."""
+    network = source.network
+    return {
+        "network": {"type": type(network).__name__, **network.config},
+        "scale": network.scale,
+        "range": "0..1",
+        "colour_order": colour_order(network),
+        "form": "mobile" if form.mobile else "as trained",
+        "size": form.size,
+        "trained_widths": network.trained_widths,
+        "method": source.method,
+        "iter": source.iter,
+        "training_set": source.training_set,
+        "data_licence": source.data_licence,
+        "srkd_version": __version__,
+    }
+
+
+def index(source: Source, form: Form, entries: Sequence[Entry]) -> str:
+    """`index.json` of a family: the facts, and one object a file; a PSNR is null where the outputs are equal."""
+    files = [
+        {
+            **{name: value for name, value in vars(each).items() if name != "parity"},
+            "parity": {
+                runtime: {
+                    "max_difference": found.max_difference,
+                    "psnr": found.psnr if found.max_difference else None,
+                }
+                for runtime, found in each.parity.items()
+            },
+        }
+        for each in entries
+    ]
+    return json.dumps({"schema": 1, **facts(source, form), "files": files}, indent=1, ensure_ascii=False) + "\n"
+
+
+def model_card(source: Source, form: Form, entries: Sequence[Entry], *, results: Mapping[str, Any] | None) -> str:
+    """The card of one file or of a family.
+
+    Args:
+        source: the network and its history.
+        form: how graphs were made.
+        entries: the files.
+        results: what `protocol_results` found; None: the network was not evaluated.
+    """
+    known = facts(source, form)
+    kind, scale = known["network"]["type"], known["scale"]
+    trained = f"{source.iter:,} iterations of {source.method}" if source.iter and source.method else source.method
+    widths = ", ".join(f"{width:.4g}" for width in known["trained_widths"] or ()) or _NOT_RECORDED
+    made = f"srkd {known['srkd_version']}"
+    pixels = f"{form.size[0]} × {form.size[1]} pixels" if form.size else "of any size"
+    luma = "; Y of BT.601, 16..235 of 255" if known["colour_order"] == "Y" else ""
+    lines = [
+        f"# {kind} ×{scale}",
+        "",
+        f"Super-resolution by a factor of {scale}: {known['colour_order']} images [1, {source.network.num_in_ch}, h, w]"
+        f" in 0..1, {pixels}{luma}. The output is not clipped.",
+        "",
+        f"- Network: {kind} ({', '.join(f'{k} {_plain(v)}' for k, v in known['network'].items() if k != 'type')})",
+        f"- Widths trained: {widths}",
+        f"- Training: {trained or _NOT_RECORDED}",
+        f"- Training data: {source.training_set or _NOT_RECORDED}",
+        f"- Licence of the data: {source.data_licence or _NOT_RECORDED}",
+        f"- Form: {known['form']}",
+        f"- Made with {made}",
+        "",
+        "## Files",
+        "",
+        "| file | width | channels | parameters | multi-adds | size | largest difference from PyTorch |",
+        "|---|---:|---:|---:|---:|---:|---|",
+        *(
+            f"| {each.file} | {each.width:.4g} | {each.num_feat} | {each.parameters:,} | {_giga(each.multi_adds)} "
+            f"| {each.bytes / 1e6:.2f} MB | {_differences(each.parity)} |"
+            for each in entries
+        ),
+        "",
+        "One multiply-add is a multiplication with its addition, of convolutions only, for an output of 1280 × 720 "
+        "pixels. Differences are of values in 0..1, on photographs of several sizes.",
+        "",
+        "## Results",
+        "",
+        *(_result_lines(results) if results else ["Not evaluated."]),
+        "",
+        "## Checksums (sha256)",
+        "",
+        "```",
+        *(f"{each.sha256}  {each.file}" for each in entries),
+        "```",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def protocol_results(path: str | Path, source: Source) -> dict[str, Any]:
+    """The part of a result file of `srkd benchmark` that is about `source`.
+
+    Where the file holds several networks, the one with the path of `source` is taken.
+
+    Returns:
+        `{protocol, file, rows}`: the protocol's description, the name of the file, and the summaries of the network
+        and of bicubic interpolation.
+
+    Raises:
+        InputError: the file is none of srkd's results, or not of this network.
+    """
+    path = Path(path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        models = [model for model in content["models"] if model.get("network")]
+        summaries, protocol = content["summary"], content["protocol"]["description"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"results {path}: not a result file of srkd benchmark ({type(error).__name__}: {error})."
+        ) from None
+    own = [model for model in models if source.path and Path(model.get("path", "")).resolve() == source.path.resolve()]
+    chosen = own or models
+    if len(chosen) != 1:
+        names = ", ".join(str(model.get("path")) for model in models) or "none"
+        raise InputError(f"results {path}: which of its networks is {source.path}? It holds {names}.")
+    described = {"type": type(source.network).__name__, **source.network.config}
+    recorded = chosen[0]["network"]
+    if json.loads(json.dumps(described)) != recorded:
+        raise InputError(
+            f"results {path} are of {chosen[0].get('path')}, another network: "
+            f"{', '.join(f'{k} {recorded.get(k)}' for k in described if recorded.get(k) != _listed(described[k]))}."
+        )
+    rows = [row for row in summaries if row["model"] in (chosen[0]["name"], "bicubic")]
+    return {"protocol": protocol, "file": path.name, "rows": rows}
+
+
+def _result_lines(results: Mapping[str, Any]) -> Iterable[str]:
+    rows: list[dict[str, Any]] = results["rows"]
+    plain = {"set", "model", "width", "n", "n_expected", "params", "multi_adds", "seconds", "identical"}
+    metrics = list(dict.fromkeys(name for row in rows for name in row if name not in plain))
+    yield f"| set | | width | {' | '.join(name.upper() for name in metrics)} |"
+    yield f"|---|---|---:|{'---:|' * len(metrics)}"
+    for row in rows:
+        cells = [_metric(name, row.get(name)) for name in metrics]
+        partial = f" ({row['n']} of {row['n_expected']} images)" if row["n"] < row["n_expected"] else ""
+        name = "bicubic" if row["model"] == "bicubic" else "network"
+        yield f"| {row['set']}{partial} | {name} | {row['width']:.4g} | {' | '.join(cells)} |"
+    yield ""
+    yield f"Protocol {results['protocol']} ({results['file']})."
+
+
+def _metric(name: str, value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.3f}" if "psnr" in name.lower() else f"{value:.4f}"
+
+
+def _giga(count: int | None) -> str:
+    return "–" if count is None else f"{count / 1e9:.4g} G"
+
+
+def _differences(parity: Mapping[str, Parity]) -> str:
+    return "; ".join(f"{runtime}: {found}" for runtime, found in parity.items())
+
+
+def _plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(list(value) if isinstance(value, tuple) else value)
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
