@@ -129,14 +129,16 @@ class SRKDModel(SRModel):
     def _teacher_file(self) -> dict[str, str | None]:
         """Path and key of the teacher's weights.
 
-        BasicSR's `check_resume` redirects every network of a resumed run to the run's own folder, where no teacher is:
-        then the training state says what it was.
+        BasicSR's `check_resume` redirects every network of a resumed run to the run's own folder, where no teacher is,
+        and turns the key `params_ema` into `params`: then the training state says what they were.
         """
         path = self.opt["path"]
-        if path.get("resume_state") and "network_g_teacher" not in (path.get("ignore_resume_networks") or ()):
-            state = torch.load(path["resume_state"], map_location="cpu", weights_only=True)
-            return _own_state(state)["teacher"]
-        return {"path": path.get("pretrain_network_g_teacher"), "key": path.get("param_key_g_teacher")}
+        given = {"path": path.get("pretrain_network_g_teacher"), "key": path.get("param_key_g_teacher")}
+        if not path.get("resume_state"):
+            return given
+        saved = _own_state(torch.load(path["resume_state"], map_location="cpu", weights_only=True))["teacher"]
+        has_moved = "network_g_teacher" in (path.get("ignore_resume_networks") or ())
+        return {**saved, "path": given["path"]} if has_moved else saved
 
     def feed_data(self, data: Mapping[str, Any]) -> None:
         """As `SRModel`."""
@@ -301,7 +303,7 @@ def _register() -> None:
         registries.MODEL_REGISTRY.register(SRKDModel)
 
 
-def resume_on_cpu(opt: dict[str, Any]) -> dict[str, Any] | None:
+def _resume_on_cpu(opt: dict[str, Any]) -> dict[str, Any] | None:
     """BasicSR's `load_resume_state` without its call to CUDA, which fails on a machine that has none."""
     path = opt["path"]
     if opt["auto_resume"]:
@@ -319,7 +321,7 @@ def main() -> int:
     """Run BasicSR's `train_pipeline` on the command line's `-opt FILE`; returns the exit status."""
     train: Any = importlib.import_module("basicsr.train")
     if not torch.cuda.is_available():
-        train.load_resume_state = resume_on_cpu
+        train.load_resume_state = _resume_on_cpu
     try:
         train.train_pipeline(str(Path.cwd()))
     except (InputError, WorkError) as error:

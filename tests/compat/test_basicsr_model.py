@@ -257,8 +257,8 @@ def parsed(opt):
     return {**opt, "path": {**opt["path"], **own}}
 
 
-def build(opt):
-    return importlib.import_module("basicsr.models").build_model(parsed(opt))
+def build(opt, **changes):
+    return importlib.import_module("basicsr.models").build_model({**parsed(opt), **changes})
 
 
 def batches(count):
@@ -360,6 +360,47 @@ def test_a_resumed_run_finds_its_teacher_again(train, workspace):
     assert train(opt)[0] == 2
     opt["path"] |= {"pretrain_network_g_teacher": "moved.pth", "ignore_resume_networks": ["network_g_teacher"]}
     assert train(opt)[0] == 0
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_resumed_run_takes_the_same_weights_of_the_teachers_file(module, workspace, moved):
+    """BasicSR's `check_resume` makes `params` of `params_ema`, and looks for every network in the run's folder."""
+    current, averaged = EDSR(**TEACHER), EDSR(**TEACHER)
+    save_network("teacher.pth", current, params_ema=averaged.state_dict())
+    opt = parsed(options("again", {"type": "OutputKD"}, teacher=True, path__param_key_g_teacher="params_ema"))
+    build(opt).save(0, 3)
+    opt["path"]["resume_state"] = "training_states/3.state"
+    if moved:
+        Path("teacher.pth").rename("moved.pth")
+        opt["path"] |= {"pretrain_network_g_teacher": "moved.pth", "ignore_resume_networks": ["network_g_teacher"]}
+    importlib.import_module("basicsr.utils").check_resume(opt, 3)
+    assert opt["path"]["param_key_g_teacher"] == "params"
+    teacher = build(opt).method.teacher.module.state_dict()
+    assert all(torch.equal(value, teacher[name]) for name, value in averaged.state_dict().items())
+
+
+def test_several_processes_train_as_one(module, workspace, monkeypatch):
+    """The method is wrapped, not the network. One process stands for several; without a GPU there is no device id."""
+    base = importlib.import_module("basicsr.models.base_model")
+
+    class OnTheCPU(torch.nn.parallel.DistributedDataParallel):
+        def __init__(self, net, device_ids, find_unused_parameters):
+            super().__init__(net)
+
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(base, "DistributedDataParallel", OnTheCPU)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{workspace}/store", rank=0, world_size=1)
+    try:
+        nets = []
+        for dist in (False, True):
+            torch.manual_seed(5)
+            model = build(options("dist", {"type": "FAKD"}, teacher=True), dist=dist)
+            steps(model, batches(3))
+            nets.append(model.net_g.state_dict())
+        assert isinstance(model.parallel, OnTheCPU) and isinstance(model.net_g, EDSR)
+    finally:
+        torch.distributed.destroy_process_group()
+    assert all(torch.equal(value, nets[1][name]) for name, value in nets[0].items())
 
 
 def test_a_state_of_another_model_or_method_is_refused(module, workspace):
