@@ -34,7 +34,8 @@ def test_round_trip(network, tmp_path, suffix):
 def test_pth_is_plain(network, tmp_path):
     save_network(tmp_path / "x.pth", network)
     content = torch.load(tmp_path / "x.pth", weights_only=True)
-    assert set(content) == {"params", "network_g", "scale", "iter", "method", "widths", "srkd"}
+    history = {"iter", "method", "training_set", "data_licence", "srkd"}
+    assert set(content) == {"params", "network_g", "scale", "widths", *history}
     assert content["network_g"]["type"] == "EDSR"
 
 
