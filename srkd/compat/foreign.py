@@ -35,6 +35,8 @@ class Foreign(Network):
 
     num_feat = 1
     receptive_field = None
+    _wrapped: nn.Module
+    _config: dict[str, Any]
 
     def __init__(
         self,
@@ -105,6 +107,31 @@ class Foreign(Network):
         y = self._wrapped(x.to(next(self.parameters(), x).dtype))
         return y[0] if isinstance(y, tuple | list) else y
 
+    def examine(self) -> None:
+        """Try the module on a small image, and learn its number of output channels.
+
+        Raises:
+            InputError: it does not take one image, or does not return one of `scale` times the size.
+        """
+        small = torch.zeros(1, self.num_in_ch, *self._needed(8, 12))
+        name, training = type(self).__name__, self.training
+        try:
+            with torch.no_grad():
+                result = self.eval()._whole(small)
+        except Exception as error:  # foreign code fails in its own way: a video network, options that do not fit
+            reason = str(error).strip().split("\n")[0][:160]
+            raise InputError(
+                f"{name} fails on an image {list(small.shape)}, so it is no super-resolution network of this kind, or "
+                f"its options do not fit ({type(error).__name__}: {reason})."
+            ) from None
+        if result.ndim != 4 or list(result.shape[-2:]) != [self.scale * size for size in small.shape[-2:]]:
+            raise InputError(
+                f"{name} makes {list(result.shape)} of an image {list(small.shape)}: that is not a ×{self.scale} "
+                "network."
+            )
+        self.num_out_ch = result.shape[1]
+        self.train(training)
+
     def unpadded(self, feature: Tensor, x: Tensor) -> Tensor:
         """The positions of `x` [B, C, h, w] in a `feature` of the enlarged image, [B, C, h', w'] -> [B, C, h, w].
 
@@ -156,28 +183,13 @@ def foreign(
     are those of `Foreign`; the number of output channels is found out.
 
     Raises:
-        InputError: the module does not take one image, or does not return one of `scale` times the size.
+        InputError: the module is no such network, see `examine`, or has names that mean something else here.
     """
     clash = [path for path, _ in (*module.named_children(), *module.named_parameters()) if path in _OWN]
     if clash:
         raise InputError(f"{name} has a layer or parameter called {clash[0]!r}, which means something else in srkd.")
     kind = type(name, (Foreign,), {"__doc__": f"{name}, wrapped."})
     options: dict[str, Any] = {"scale": scale, "num_in_ch": num_in_ch, "multiple": multiple, "minimum": minimum}
-    network: Foreign = kind(module, num_out_ch=num_in_ch, config=config, **options).eval()
-    small = torch.zeros(1, num_in_ch, *network._needed(8, 12))
-    try:
-        with torch.no_grad():
-            result = network._whole(small)
-    except Exception as error:  # foreign code fails in its own way: a video network, a wrong combination of options
-        reason = str(error).strip().split("\n")[0][:160]
-        raise InputError(
-            f"{name} fails on an image {list(small.shape)}, so it is no super-resolution network of this kind, or its "
-            f"options do not fit ({type(error).__name__}: {reason})."
-        ) from None
-    wanted = [scale * size for size in small.shape[-2:]]
-    if result.ndim != 4 or list(result.shape[-2:]) != wanted:
-        raise InputError(
-            f"{name} makes {list(result.shape)} of an image {list(small.shape)}: that is not a ×{scale} network."
-        )
-    network.num_out_ch = result.shape[1]
-    return network.train()
+    network: Foreign = kind(module, num_out_ch=num_in_ch, config=config, **options)
+    network.examine()
+    return network

@@ -173,7 +173,7 @@ def test_a_module_that_is_no_such_network_is_refused(module):
 
 def test_a_name_that_means_something_else_is_refused(module):
     module.scale = nn.Conv2d(3, 3, 1)
-    with pytest.raises(InputError, match="toy.A has a layer or parameter called 'scale'"):
+    with pytest.raises(InputError, match=r"toy\.A has a layer or parameter called 'scale'"):
         foreign("toy.A", module, scale=2, num_in_ch=3, config={}, multiple=WINDOW)
 
 
