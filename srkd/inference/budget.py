@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import statistics
 import time
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ import numpy as np
 import torch
 
 from srkd.atomic import atomic_write_text
+from srkd.data.sources import home
 from srkd.imaging.resize import imresize
 from srkd.inference.forward import Image
 from srkd.inference.memory import MIB
@@ -109,7 +109,7 @@ def make_plan(
         memory_mb: what weights and activations may take beside the images, in MiB; images are cut into windows for it.
         widths: widths to consider; None: those the network was trained for.
         image: an image of that size to measure on; None makes a soft pattern.
-        cache: folder of the calibrations; None: `$SRKD_HOME`, else `srkd` in the user's cache folder.
+        cache: folder of the calibrations; None: below `$SRKD_HOME`, else in the user's cache folder.
 
     Raises:
         InputError: a size or budget is not positive, or a width is not valid.
@@ -124,7 +124,7 @@ def make_plan(
             raise InputError(f"`{name}` (={value}) must be above 0.")
     picture = _pattern(height, width_px) if image is None else image
     candidates = sorted(widths or upscaler.network.trained_widths or (1.0,), reverse=True)
-    calibrations = _Calibrations(cache or cache_folder(), upscaler)
+    calibrations = _Calibrations(cache or home("calibrations"), upscaler)
     before = upscaler.width, upscaler.memory_mb
     costs: list[Cost] = []
     try:
@@ -174,12 +174,6 @@ def fit(
     if memory_mb is not None:
         upscaler.memory_mb = memory_mb - upscaler.memory[upscaler.width] / MIB
     return plan
-
-
-def cache_folder() -> Path:
-    """Where srkd keeps what it may lose: `$SRKD_HOME`, else `srkd` in the user's cache folder."""
-    home = os.environ.get("SRKD_HOME")
-    return Path(home) if home else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "srkd"
 
 
 def _cost_of_memory(upscaler: Upscaler, picture: Image, memory_mb: float | None) -> Cost:

@@ -145,7 +145,7 @@ def tiff_on_disk(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Ge
             bigtiff=huge,
             photometric="minisblack" if len(shape) == 2 else "rgb",
             planarconfig=None if len(shape) == 2 else "contig",
-            extrasamples=("unassalpha",) if shape[2:] == (4,) else None,
+            extrasamples=("unspecified",) if shape[2:] == (4,) else None,  # as OpenCV writes it
             metadata=None,
         )
         try:
