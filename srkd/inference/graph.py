@@ -54,7 +54,11 @@ def record(network: Network, *, size: tuple[int, int] | None = None) -> Exported
     example = torch.rand(1, network.num_in_ch, *(size or TRACED))
     dynamic = None if size else {"lq": {2: Dim("height"), 3: Dim("width")}}
     with _quiet():
-        return torch.export.export(_OneInput(network).eval(), (example,), dynamic_shapes=dynamic)
+        graph = torch.export.export(_OneInput(network).eval(), (example,), dynamic_shapes=dynamic)
+    graph.example_inputs = None  # of no use in a file, where they can be larger than the network
+    for node in graph.graph.nodes:
+        node.meta.pop("stack_trace", None)  # paths of this machine, of no use elsewhere
+    return graph
 
 
 def write_pt2(path: Path, graph: ExportedProgram, metadata: Mapping[str, str]) -> None:
@@ -88,7 +92,7 @@ def write_onnx(path: Path, graph: ExportedProgram, metadata: Mapping[str, str]) 
             verbose=False,
         )
     model = onnx.load(path)
-    # The exporter notes where in which source file each node came from: paths of this machine, of no use elsewhere.
+    # The exporter notes where each node came from, in the source and in the modules: of no use elsewhere.
     for item in (*model.graph.node, *model.graph.input, *model.graph.output, *model.graph.value_info):
         del item.metadata_props[:]
     onnx.helper.set_model_props(model, dict(metadata))

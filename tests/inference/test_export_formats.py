@@ -106,6 +106,7 @@ def test_pt2_at_sizes_not_seen_at_export(network, tmp_path, capfd):
     about = json.loads(extra["srkd.json"])
     assert (about["scale"], about["width"], about["training_set"]) == ("3", "0.5", "not recorded")
     assert about["torch_version"] == torch.__version__
+    assert b".py" not in path.read_bytes()  # no source paths of the machine that exported
     for size in ((2, 2), (7, 50), (33, 20)):
         x = torch.rand(1, 3, *size)
         with torch.inference_mode():
