@@ -196,7 +196,7 @@ def _result_lines(results: Mapping[str, Any]) -> Iterable[str]:
     yield f"| set | | width | {' | '.join(name.upper() for name in metrics)} |"
     yield f"|---|---|---:|{'---:|' * len(metrics)}"
     for row in rows:
-        cells = [_metric(name, row.get(name)) for name in metrics]
+        cells = [_metric(name, row.get(name), identical=row.get("identical", False)) for name in metrics]
         partial = f" ({row['n']} of {row['n_expected']} images)" if row["n"] < row["n_expected"] else ""
         name = "bicubic" if row["model"] == "bicubic" else "network"
         yield f"| {row['set']}{partial} | {name} | {row['width']:.4g} | {' | '.join(cells)} |"
@@ -204,9 +204,9 @@ def _result_lines(results: Mapping[str, Any]) -> Iterable[str]:
     yield f"Protocol {results['protocol']} ({results['file']})."
 
 
-def _metric(name: str, value: float | None) -> str:
+def _metric(name: str, value: float | None, *, identical: bool) -> str:
     if value is None:
-        return "–"
+        return "identical" if identical else "–"
     return f"{value:.3f}" if "psnr" in name.lower() else f"{value:.4f}"
 
 
