@@ -89,7 +89,7 @@ def test_an_option_file_of_basicsrs_in_srkd(workspace):
     Path("train_EDSR_Mx4.yml").write_text(smaller(BASICSR_FILE.read_text(encoding="utf-8")))
     start = yaml.safe_load(BASICSR_FILE.read_text(encoding="utf-8"))["path"]["pretrain_model_g"]
     save_network(start, EDSR(num_feat=8, num_block=2, upscale=2))
-    for command in smaller(blocks("sh")[1]).splitlines():
+    for command in smaller(blocks("sh")[1]).replace("\\\n", " ").splitlines():
         srkd, *arguments = command.split()
         assert srkd == "srkd"
         assert main(arguments) == 0
