@@ -285,10 +285,18 @@ def save_network(
         training_set: name of the training data.
         data_licence: under which these data may be used.
         companions: modules that a later training needs beside the network, by name (`load_companion`); `.pth` only.
+
+    Raises:
+        InputError: no file can name this network so that it is found again.
     """
+    kind = type(network).__name__
+    try:
+        NETWORKS.get(kind)
+    except InputError as error:
+        raise InputError(f"{path} cannot hold a {kind}, which would not be found again: {error}") from None
     widths = widths or network.trained_widths
     meta: dict[str, Any] = {
-        "network_g": {"type": type(network).__name__, **_builtin(network.config)},
+        "network_g": {"type": kind, **_builtin(network.config)},
         "scale": network.scale,
         "iter": iter,
         "method": method,

@@ -46,6 +46,12 @@ def test_a_recognised_file_computes_what_its_module_does(compact):
     assert torch.equal(narrow(network, 1.0)(x), module(x))
 
 
+def test_it_is_not_written_into_a_file_that_could_not_name_it(compact, tmp_path):
+    with pytest.raises(InputError, match=r"n\.pth cannot hold a spandrel\.Compact, which would not be found again"):
+        save_network(tmp_path / "n.pth", load_network(compact[0]))
+    assert not (tmp_path / "n.pth").exists()
+
+
 def test_our_own_files_stay_ours(tmp_path):
     save_network(tmp_path / "own.pth", EDSR(num_feat=4, num_block=1, upscale=2))
     assert type(load_network(tmp_path / "own.pth")) is EDSR
