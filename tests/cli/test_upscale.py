@@ -20,7 +20,9 @@ def odd(tmp_path, photo):
 
 def test_folder_of_odd_images(odd, checkpoint, tmp_path, capsys):
     out = tmp_path / "out"
-    assert main(["upscale", str(odd), "-m", str(checkpoint), "-o", str(out), "--width", "1/2", "--precision", "fp32"]) == 1
+    assert (
+        main(["upscale", str(odd), "-m", str(checkpoint), "-o", str(out), "--width", "1/2", "--precision", "fp32"]) == 1
+    )
     captured = capsys.readouterr()
     assert "3 of 4 files written" in captured.out and "corrupt.png" in captured.err
     assert sorted(path.name for path in out.iterdir()) == ["deep.png", "grey.png", "rgba.png"]
