@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,3 +62,26 @@ def show_line(console: Console, text: str) -> None:
 def warn(console: Console, text: str) -> None:
     """A line that begins with the word warning."""
     show_line(console, f"warning: {text}")
+
+
+@contextmanager
+def telling(console: Console, logger: str) -> Generator[None]:
+    """Show what a part of srkd logs, from INFO upwards, as lines of a command's output."""
+    source = logging.getLogger(logger)
+    before, handler = source.level, _ConsoleHandler(console)
+    source.addHandler(handler)
+    source.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        source.removeHandler(handler)
+        source.setLevel(before)
+
+
+class _ConsoleHandler(logging.Handler):
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self.console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        (warn if record.levelno >= logging.WARNING else show_line)(self.console, record.getMessage())

@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Upscale everything; 1 where a file failed."""
 
-    from srkd.cli.display import show_line, stdout_console
+    from srkd.cli.display import show_line, stdout_console, telling
     from srkd.inference.files import plan_jobs, upscale_files
     from srkd.inference.upscaler import Upscaler
     from srkd.registry import parse_width
@@ -72,13 +72,12 @@ def run(args: argparse.Namespace) -> int:
     jobs = [job for job in jobs if job.target not in existing]
     console = stdout_console()
     prepare = _chooser(upscaler, budget, console) if budget else _nothing
-    with _progress(len(jobs)) as progress:
+    with telling(console, "srkd.inference"), _progress(len(jobs)) as progress:
         failures = upscale_files(upscaler, jobs, prepare=prepare, progress=progress)
-    how = "" if upscaler.precision == "auto" else f", {upscaler.precision}"
     show_line(
         console,
         f"{len(jobs) - len(failures)} of {len(jobs) + len(existing)} files written to {args.output} "
-        f"(×{upscaler.scale}, {'widths within the budget' if budget else f'width {upscaler.width:.4g}'}{how}).",
+        f"(×{upscaler.scale}, {'widths within the budget' if budget else f'width {upscaler.width:.4g}'}).",
     )
     if existing:
         show_line(console, f"{len(existing)} skipped as they exist (--overwrite replaces them).")

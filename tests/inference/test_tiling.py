@@ -152,3 +152,23 @@ def test_concatenating_networks_too():
     options = {"device": "cpu", "precision": "fp32"}
     tiled, whole = (Upscaler(network, tile=tile, **options)(image).astype(int) for tile in (16, 0))
     assert np.abs(tiled - whole).max() <= 1
+
+
+@given(
+    st.tuples(st.integers(1, 50), st.integers(1, 50)),
+    st.sampled_from([(), (3,), (4,)]),
+    st.sampled_from(["uint8", "uint16", "float32", "float64"]),
+    st.sampled_from([1.0, 0.5, 0.25]),
+    st.integers(16, 60),
+    st.sampled_from(sorted(NETWORKS)),
+)
+def test_any_size_kind_depth_width_and_tile(size, kind, dtype, width, tile, name):
+    values = np.random.default_rng(0).random(size + kind)
+    image = (values * {"uint8": 255, "uint16": 65535}.get(dtype, 1)).astype(dtype)
+    options = {"device": "cpu", "precision": "fp32", "width": width}
+    whole = Upscaler(NETWORKS[name], tile=0, **options)(image)
+    tiled = Upscaler(NETWORKS[name], tile=tile, **options)(image)
+    scale = NETWORKS[name].scale
+    assert whole.shape == tiled.shape == (scale * size[0], scale * size[1], *kind)
+    assert whole.dtype == tiled.dtype == image.dtype
+    assert np.abs(whole.astype(float) - tiled).max() <= (1e-5 if dtype.startswith("float") else 1)

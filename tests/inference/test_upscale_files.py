@@ -62,6 +62,13 @@ def test_a_folder_of_strange_files_goes_on_and_lists_what_failed(strange, model,
     assert read_image(out / "deep.png").dtype == np.uint16
 
 
+def test_the_command_says_how_it_computes(model, photo, tmp_path, capsys):
+    write_image(tmp_path / "a.png", photo)
+    assert main(["upscale", str(tmp_path / "a.png"), "-m", model, "-o", str(tmp_path / "b.png")]) == 0
+    printed = capsys.readouterr().out
+    assert "width 1 computes in " in printed and "1 of 1 files written" in printed
+
+
 def test_a_format_that_cannot_hold_the_result_is_said_before_the_work(strange, upscaler, tmp_path, monkeypatch):
     monkeypatch.setattr(upscaler, "upscale", lambda image: pytest.fail("worked for nothing"))
     (line,) = upscale_files(upscaler, plan_jobs([strange / "rgba.png"], tmp_path / "a.jpg"))
