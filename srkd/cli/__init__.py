@@ -17,7 +17,7 @@ COMMANDS = {
     "test": ("benchmark", "the same (BasicSR's word)"),
     "score": ("score", "PSNR and SSIM of images somebody else produced"),
     "upscale": ("upscale", "super-resolve images or folders, at any width"),
-    "export": ("export", "write a physically smaller network: .pth, .safetensors or .onnx, parity-checked"),
+    "export": ("export", "write a physically smaller network: .pth, .safetensors, .onnx or .pt2, parity-checked"),
     "data": ("data", "weights of networks by name: download, resume, verify"),
     "list": ("listing", "networks, methods, datasets and metrics, and their options"),
     "doctor": ("doctor", "versions, devices, and what is missing"),

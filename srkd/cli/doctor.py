@@ -24,6 +24,7 @@ OPTIONAL = {
     "onnx": 'export to .onnx: pip install "srkd[export]"',
     "onnxruntime": 'export to .onnx: pip install "srkd[export]"',
     "onnxscript": 'export to .onnx: pip install "srkd[export]"',
+    "openvino": 'a second check of .onnx files: pip install "srkd[openvino]"',
     "lmdb": "LMDB data sets: pip install lmdb",
     "lpips": "the LPIPS metric: pip install lpips",
     "tensorboardX": "logger.use_tb_logger: pip install tensorboardX",
