@@ -9,11 +9,14 @@ Legend: B images, K negatives for each, M images that negatives are chosen from;
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 EPS = 1e-7
+
+_CHUNK = 2**18  # elements that one pass works on: they and their two buffers stay in a core's cache
 
 
 def contrastive_loss(
@@ -43,13 +46,50 @@ def contrastive_loss(
     total = student[0].new_zeros(())
     for s_BCHW, p_BCHW, n_MCHW, weight in zip(student, positive, negatives, weights, strict=True):
         near_B = (s_BCHW - p_BCHW).abs().mean(dim=(1, 2, 3))
-        # one k at a time: K repeated batches of features would be gigabytes
-        far_B = torch.stack(
-            [(s_BCHW - n_MCHW[chosen_B]).abs().mean(dim=(1, 2, 3)) for chosen_B in index_BK.unbind(dim=1)]
-        ).sum(dim=0)
+        far_B = summed_distances(s_BCHW, n_MCHW, index_BK)
         ratio = (near_B / (far_B + EPS)).mean() if per_image else near_B.mean() / (far_B.mean() + EPS)
         total = total + weight * ratio
     return total
+
+
+def summed_distances(s_BCHW: Tensor, n_MCHW: Tensor, index_BK: Tensor) -> Tensor:
+    """Σ_k mean |s_b − n_k| over the images k that `index_BK` names for each image b: [B].
+
+    Value and gradient come from one pass. The gradient, Σ_k sign(s − n_k) / (C·H·W), is a whole number of at most K for
+    each element, so one byte of it is kept; left to autograd it would be K differences. No gradient flows to `n_MCHW`.
+    """
+    if s_BCHW.is_contiguous(memory_format=torch.channels_last):  # as it lies in memory, so that nothing is copied
+        s_BCHW, n_MCHW = s_BCHW.permute(0, 2, 3, 1), n_MCHW.permute(0, 2, 3, 1)
+    total_B: Tensor = _SummedDistances.apply(s_BCHW.flatten(1), n_MCHW.flatten(1), index_BK)  # pyright: ignore[reportAssignmentType]
+    return total_B
+
+
+class _SummedDistances(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, s_BD: Tensor, n_MD: Tensor, index_BK: Tensor) -> Tensor:
+        B, D = s_BD.shape
+        K = index_BK.shape[1]
+        signs_BD = torch.empty_like(s_BD, dtype=torch.int8 if K <= 127 else torch.int16)
+        total_B = s_BD.new_zeros(B)
+        step = max(_CHUNK // B, 1)
+        for start in range(0, D, step):
+            s_Bd = s_BD[:, start : start + step]
+            n_Md = n_MD[:, start : start + step]
+            sign_Bd = torch.zeros_like(s_Bd)
+            buffer_Bd = torch.empty_like(s_Bd)
+            for chosen_B in index_BK.unbind(dim=1):
+                torch.sub(s_Bd, n_Md[chosen_B], out=buffer_Bd)
+                total_B += torch.linalg.vector_norm(buffer_Bd, ord=1, dim=1)
+                sign_Bd += buffer_Bd.sign_()
+            signs_BD[:, start : start + step] = sign_Bd
+        ctx.save_for_backward(signs_BD)
+        return total_B / D
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
+        (signs_BD,) = ctx.saved_tensors
+        (grad_B,) = grad_outputs
+        return signs_BD * (grad_B / signs_BD.shape[1]).unsqueeze(1), None, None
 
 
 def draw_negatives(batch_size: int, num_negatives: int) -> Tensor:

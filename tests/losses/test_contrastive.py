@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from srkd.losses.contrastive import contrastive_loss, draw_negatives, first_negatives
+from srkd.losses.contrastive import contrastive_loss, draw_negatives, first_negatives, summed_distances
 
 
 def test_authors_vectors(shared_data):
@@ -47,6 +47,51 @@ def test_against_independent_numpy(per_image, rng):
         to(s), to(p), negatives=to(n), index_BK=torch.tensor(index), weights=weights, per_image=per_image
     )
     assert loss.item() == pytest.approx(expected, rel=1e-12)
+
+
+def plain(s, n, index):
+    """The sum as it is written, left to autograd."""
+    return torch.stack([(s - n[chosen]).abs().mean(dim=(1, 2, 3)) for chosen in index.unbind(dim=1)]).sum(dim=0)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+@pytest.mark.parametrize("shape", [(3, 4, 5, 6), (2, 8, 70, 300)], ids=["within a chunk", "several chunks"])
+def test_one_pass_equals_the_plain_sum(rng, layout, dtype, tolerance, shape):
+    s, n = (torch.tensor(rng.normal(size=shape), dtype=dtype).contiguous(memory_format=layout) for _ in range(2))
+    n[0, 0, 0, 0] = s[1, 0, 0, 0]  # a tie: no gradient from it
+    index, weight = torch.tensor([[1, 0, 1]] * shape[0]), torch.tensor(rng.normal(size=shape[0]), dtype=dtype)
+    results = []
+    for distance in (summed_distances, plain):
+        leaf = s.clone(memory_format=torch.preserve_format).requires_grad_()
+        value = distance(leaf, n, index)
+        (gradient,) = torch.autograd.grad((weight * value).sum(), leaf)
+        results.append((value.detach(), gradient))
+    (value, gradient), (expected, expected_gradient) = results
+    assert torch.allclose(value, expected, rtol=tolerance, atol=0)
+    assert (gradient - expected_gradient).norm() <= tolerance * expected_gradient.norm()
+
+
+def test_layouts_may_differ(rng):
+    s, n = (torch.tensor(rng.normal(size=(2, 3, 4, 5))) for _ in range(2))
+    index, last = torch.tensor([[1], [0]]), torch.channels_last
+    expected = plain(s, n, index)
+    assert torch.allclose(summed_distances(s.contiguous(memory_format=last), n, index), expected)
+    assert torch.allclose(summed_distances(s, n.contiguous(memory_format=last), index), expected)
+
+
+def test_one_pass_keeps_a_byte_an_element(rng):
+    s = torch.tensor(rng.normal(size=(4, 3, 8, 8)), requires_grad=True)
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append((x.dtype, x.numel())) or x, lambda x: x):
+        summed_distances(s, s.detach().flip(0), torch.tensor([[1, 2, 3]] * 4))
+    assert (torch.int8, s.numel()) in kept and not any(dtype.is_floating_point for dtype, size in kept if size > 4)
+
+
+def test_more_negatives_than_a_byte_counts(rng):
+    s, n = torch.zeros(1, 1, 1, 2, requires_grad=True), torch.ones(1, 1, 1, 2)
+    summed_distances(s, n, torch.zeros(1, 200, dtype=torch.int64)).sum().backward()
+    assert s.grad is not None and s.grad.tolist() == [[[[-100.0, -100.0]]]]
 
 
 def test_zero_for_identical_and_free_of_scale(rng):
