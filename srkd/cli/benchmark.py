@@ -19,9 +19,9 @@ from srkd.types import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from srkd.evaluation.benchmark import Row
     from srkd.evaluation.models import Model
     from srkd.evaluation.protocols import Protocol
+    from srkd.evaluation.results import Row
     from srkd.evaluation.sets import TestSet
 
 

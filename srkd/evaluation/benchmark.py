@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from srkd.evaluation.models import BICUBIC, Candidate, Model, Upscale, candidates
 from srkd.evaluation.protocols import Protocol, Sample
+from srkd.evaluation.results import Failure, Row, Summary
 from srkd.evaluation.sets import TestSet
 from srkd.provenance import environment
 from srkd.types import InputError, WorkError
@@ -39,43 +40,6 @@ def evaluate_image(sample: Sample, upscale: Upscale, protocol: Protocol) -> Scor
     sr = upscale(sample.lq)  # ends on the CPU, hence nothing is still running on a GPU
     seconds = time.perf_counter() - began
     return Scored(protocol.score(sr, sample.gt), seconds, sr)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One image at one width."""
-
-    set: str
-    image: str
-    model: str
-    width: float
-    metrics: dict[str, float]
-    seconds: float | None
-
-
-@dataclass(frozen=True)
-class Failure:
-    """An image that could not be evaluated; `model` is empty where it could not be read."""
-
-    set: str
-    image: str
-    model: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Summary:
-    """Means over a set; `n` of `n_expected` images."""
-
-    set: str
-    model: str
-    width: float
-    n: int
-    n_expected: int
-    metrics: dict[str, float]
-    params: int | None
-    multi_adds: int | None
-    seconds: float | None
 
 
 @dataclass

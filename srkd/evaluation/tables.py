@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from srkd.atomic import atomic_write_text
-from srkd.evaluation.benchmark import Result, Row, Summary
+from srkd.evaluation.benchmark import Result
+from srkd.evaluation.results import SCHEMA, Row, Summary
 from srkd.types import InputError
-
-SCHEMA = 1
 
 
 def write_result(path: str | Path, result: Result) -> list[Path]:

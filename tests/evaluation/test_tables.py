@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from srkd.evaluation.benchmark import Failure, Result, Row, Summary, mean
+from srkd.evaluation.benchmark import Result, mean
 from srkd.evaluation.protocols import protocol_of
+from srkd.evaluation.results import Failure, Row, Summary
 from srkd.evaluation.tables import metric_text, to_json, write_result
 from srkd.types import InputError
 
