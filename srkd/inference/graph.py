@@ -120,11 +120,10 @@ def _onnxruntime(path: Path) -> Forward:
 
 
 def _openvino(path: Path) -> Forward:
-    import openvino
-
+    openvino: Any = importlib.import_module("openvino")
     # Left to itself it computes in half precision on processors that can; that would be compared, not the file.
     options = {"INFERENCE_PRECISION_HINT": "f32"}
-    model: Any = openvino.Core().compile_model(path, "CPU", options)
+    model = openvino.Core().compile_model(path, "CPU", options)
     return lambda x: torch.from_numpy(model(x.contiguous().numpy())[0].copy())
 
 
