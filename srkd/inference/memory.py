@@ -13,7 +13,7 @@ from srkd.metrics.cost import peak_activations
 
 MIB = 2**20
 
-_PROBE = 64  # low-resolution pixels along each side of the window that is counted; the count grows with the area
+_PROBE = 256  # pixels along each side of the window that is counted; the count grows with the area
 
 
 def available_memory() -> int:

@@ -36,6 +36,9 @@ WORKING_MEMORY = 1024 * MIB
 
 SMALLEST_TILE = 16
 
+TAIL_ROWS = 20
+"""Rows that the upsampler takes at a time: a third of the memory at ×4, and no time lost in fp32."""
+
 
 class Upscaler:
     """Upscales images with one network at a width that can be changed at any time.
@@ -289,6 +292,7 @@ class Upscaler:
         key = (self._channels, precision)
         if key not in self._narrow:
             small = narrowed(self.network, self._width).eval().to(self.device, DTYPES[precision])
+            small.tail_rows = TAIL_ROWS
             self._narrow[key] = small.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         return self._narrow[key]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from torch import Tensor, nn
@@ -118,3 +119,27 @@ class SubPixelUpsampler(nn.Sequential):
             radius += 1 / resolution
             resolution *= factor
         return radius + 1 / resolution
+
+
+def reconstruct(
+    upsample: SubPixelUpsampler, conv_last: SlimConv2d, features: Tensor, *, rows: int | None = None
+) -> Tensor:
+    """The image of the features [B, c, h, w]: enlarged and through the last convolution, [B, C, s·h, s·w].
+
+    The widest tensors of a network are in here, s² times the size of all others. With `rows` it is done in bands of as
+    many rows, with the rows that a band sees beside its own computed twice: the same image from a fraction of the
+    memory. Meant for inference; without it is the plain composition.
+    """
+    height = features.shape[2]
+    halo = math.ceil(upsample.radius)
+    if rows is None or height <= rows + 2 * halo:
+        return conv_last(upsample(features))
+    scale, image = math.prod(upsample.factors), features.new_empty(0)
+    for first in range(0, height, rows):
+        last = min(first + rows, height)
+        start, stop = max(first - halo, 0), min(last + halo, height)
+        band = conv_last(upsample(features[:, :, start:stop]))
+        if not first:
+            image = band.new_empty((*band.shape[:2], height * scale, band.shape[3]))
+        image[:, :, first * scale : last * scale] = band[:, :, (first - start) * scale : (last - start) * scale]
+    return image

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from srkd.networks.blocks import SubPixelUpsampler, require_at_least, require_image_range
+from srkd.networks.blocks import SubPixelUpsampler, reconstruct, require_at_least, require_image_range
 from srkd.networks.slim import MeanShift, Network, SlimConv2d
 from srkd.registry import NETWORKS
 
@@ -133,4 +133,4 @@ class CARN(Network):
         """
         head = self.conv_first(self.shift.enter(x, self.conv_first.weight.dtype), self.channels(width))
         features = cascade(head, self.body, self.fusions)
-        return self.shift.leave(self.conv_last(self.upsample(features)))
+        return self.shift.leave(reconstruct(self.upsample, self.conv_last, features, rows=self.tail_rows))

@@ -10,7 +10,7 @@ import math
 
 from torch import Tensor, nn
 
-from srkd.networks.blocks import ResidualBlock, SubPixelUpsampler, require_at_least, require_image_range
+from srkd.networks.blocks import ResidualBlock, SubPixelUpsampler, reconstruct, require_at_least, require_image_range
 from srkd.networks.slim import MeanShift, Network, SlimConv2d
 from srkd.registry import NETWORKS
 
@@ -72,4 +72,4 @@ class EDSR(Network):
         channels = self.channels(width)
         head = self.conv_first(self.shift.enter(x, self.conv_first.weight.dtype), channels)
         features = self.features(head + self.conv_after_body(self.body(head), channels))
-        return self.shift.leave(self.conv_last(self.upsample(features)))
+        return self.shift.leave(reconstruct(self.upsample, self.conv_last, features, rows=self.tail_rows))

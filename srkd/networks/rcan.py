@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from srkd.networks.blocks import SlimSequential, SubPixelUpsampler, require_at_least, require_image_range
+from srkd.networks.blocks import SlimSequential, SubPixelUpsampler, reconstruct, require_at_least, require_image_range
 from srkd.networks.slim import MeanShift, Network, SlimConv2d
 from srkd.registry import NETWORKS
 
@@ -139,4 +139,4 @@ class RCAN(Network):
         channels = self.channels(width)
         head = self.conv_first(self.shift.enter(x, self.conv_first.weight.dtype), channels)
         features = self.features(head + self.conv_after_body(self.body(head), channels))
-        return self.shift.leave(self.conv_last(self.upsample(features)))
+        return self.shift.leave(reconstruct(self.upsample, self.conv_last, features, rows=self.tail_rows))

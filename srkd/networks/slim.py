@@ -89,6 +89,8 @@ class Network(nn.Module):
         receptive_field: how many low-resolution pixels an output pixel sees in each direction (a radius, hence also the
             margin of exact tiling); None where it is unbounded or depends on the position.
         trained_widths: widths that training supervised, as recorded in the checkpoint; None where unknown.
+        tail_rows: low-resolution rows that upsampler and last convolution take at a time (`blocks.reconstruct`); None
+            for all of them. Set for inference, where it saves memory.
     """
 
     scale: int
@@ -97,6 +99,7 @@ class Network(nn.Module):
     num_feat: int
     receptive_field: int | None
     trained_widths: tuple[float, ...] | None = None
+    tail_rows: int | None = None
 
     @property
     def config(self) -> dict[str, Any]:
