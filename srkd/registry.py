@@ -134,6 +134,18 @@ def check_options(
         return {}, problems_of(error, given, [*parameters, *beside])
 
 
+def checked_options(component: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """`given`, validated and coerced, for calling `component`.
+
+    Raises:
+        InputError: all that is wrong with them.
+    """
+    accepted, problems = check_options(component, given)
+    if problems:
+        raise InputError(" ".join(f"{'.'.join(map(str, problem.path))}: {problem.message}" for problem in problems))
+    return accepted
+
+
 def _hints(component: Callable[..., Any], parameters: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
     """The evaluated annotations of `parameters` only: names in others may exist for type checkers alone."""
     function = inspect.unwrap(component.__init__ if inspect.isclass(component) else component)

@@ -25,7 +25,7 @@ from srkd.losses.pixel import PixelLoss
 from srkd.methods.base import Method
 from srkd.networks.slim import Network
 from srkd.networks.weights import build_network, load_params, read_weights, save_network
-from srkd.registry import LOSSES, METHODS, NETWORKS, Registry, check_options, parse_width
+from srkd.registry import LOSSES, METHODS, NETWORKS, Registry, checked_options, parse_width
 from srkd.types import Batch, InputError, WorkError
 
 SUFFIX = "srkd"
@@ -275,10 +275,7 @@ def _build(where: str, registry: Registry[Any], block: Mapping[str, Any], *wired
         raise InputError(f"{where}: its `type` is missing. Available: {', '.join(registry.names())}.")
     try:
         component = registry.get(kind)
-        accepted, problems = check_options(component, options)
-        if problems:
-            raise InputError("; ".join(".".join(map(str, p.path)) + ": " + p.message for p in problems))
-        return component(*wired, **accepted)
+        return component(*wired, **checked_options(component, options))
     except ValueError as error:
         raise InputError(f"{where} ({kind}): {error}") from None
 

@@ -25,7 +25,7 @@ from srkd.atomic import atomic_path
 from srkd.networks.dialects import Converted, check_mean, complete, known_res_scale, recognise
 from srkd.networks.slim import Network
 from srkd.provenance import provenance
-from srkd.registry import NETWORKS, check_options
+from srkd.registry import NETWORKS, checked_options
 from srkd.types import InputError
 
 PARAM_KEYS = ("params_ema", "params")
@@ -224,7 +224,7 @@ def network_of(weights: Weights, given: Mapping[str, Any] | None = None) -> Netw
 def _converted_network(weights: Weights, converted: Converted, given: Mapping[str, Any]) -> Network:
     where = f"checkpoint {weights.path}"
     try:
-        options, decided = complete(converted, _checked(converted.network, given))
+        options, decided = complete(converted, checked_options(NETWORKS.get(converted.network), given))
     except ValueError as error:
         raise InputError(f"{where} is {converted.describe()}: {error}") from None
     network = build_network(converted.network, options, where=where)
@@ -237,17 +237,10 @@ def _converted_network(weights: Weights, converted: Converted, given: Mapping[st
 def build_network(kind: str, options: Mapping[str, Any], *, where: str = "network_g") -> Network:
     """Build the registered network `kind` from its options; every error is an `InputError` that begins with `where`."""
     try:
-        return NETWORKS.get(kind)(**_checked(kind, options))
+        component = NETWORKS.get(kind)
+        return component(**checked_options(component, options))
     except ValueError as error:
         raise InputError(f"{where}: {error}") from None
-
-
-def _checked(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """`options` of the network `kind`, validated and coerced."""
-    accepted, problems = check_options(NETWORKS.get(kind), options)
-    if problems:
-        raise InputError("; ".join(".".join(map(str, p.path)) + ": " + p.message for p in problems))
-    return accepted
 
 
 def load_network(path: str | Path, *, key: str | None = None, network: Mapping[str, Any] | None = None) -> Network:
