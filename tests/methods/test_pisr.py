@@ -92,3 +92,12 @@ def test_bad_files_and_taps(tmp_path, stage1):
         PISR(EDSR(num_feat=6, num_block=2, upscale=4), None, L1Loss(), stage1=stage1)
     with pytest.raises(InputError, match=r"'body\.9' does not exist.*Available"):
         PISR(student, None, L1Loss(), stage1=stage1, tap="body.9")
+
+
+def test_features_of_different_sizes_are_refused_with_tap_and_shapes(first, stage1):
+    student = EDSR(**first.student.config)
+    student.features = torch.nn.AvgPool2d(2)
+    channels = student.num_feat
+    message = rf"tap 'features' gives \[1, {channels}, 4, 4\] in the student and \[1, {channels}, 8, 8\] in the teacher"
+    with pytest.raises(InputError, match=message):
+        PISR(student, None, L1Loss(), stage1=stage1, tap="features")
