@@ -16,6 +16,8 @@ COMMANDS = {
     "benchmark": ("benchmark", "PSNR and SSIM of networks on test sets, at any width"),
     "test": ("benchmark", "the same (BasicSR's word)"),
     "score": ("score", "PSNR and SSIM of images somebody else produced"),
+    "cost": ("cost", "parameters, multiply-adds, activations, memory and latency of networks, at any width"),
+    "compare": ("compare", "whether a difference between results is one: images paired, seeds, in words"),
     "upscale": ("upscale", "super-resolve images or folders, at any width"),
     "export": ("export", "write a physically smaller network: .pth, .safetensors, .onnx or .pt2, parity-checked"),
     "data": ("data", "weights of networks by name: download, resume, verify"),

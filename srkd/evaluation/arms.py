@@ -1,0 +1,238 @@
+"""The sides of a comparison: arms, each a model at one width with its runs (seeds), picked out of result files.
+
+An arm is written `[NAME=]FILE.json[:MODEL][@WIDTH]`; with a NAME, several of these, joined by commas, are its runs.
+FILE and MODEL may be patterns: `csd=runs/csd_s*.json`, `csd=all.json:csd_s*`.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from srkd.evaluation.reading import ResultFile, read_result
+from srkd.evaluation.results import Row
+from srkd.registry import parse_width
+from srkd.types import InputError, did_you_mean
+
+BICUBIC = "bicubic"
+_ITEM = re.compile(r"(?P<file>.+?\.json)(?::(?P<model>.+?))?(?:@(?P<width>[^@]+))?")
+_NAMED = re.compile(r"(?P<name>[^=/\\]+)=(?P<items>.+)")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One model at one width in one file; `rows` by set and image."""
+
+    file: ResultFile
+    model: str
+    width: float
+    rows: Mapping[tuple[str, str], Row]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One or more runs, that differ in nothing but the seed, under one name."""
+
+    name: str
+    width: float
+    runs: tuple[Run, ...]
+
+    @property
+    def label(self) -> str:
+        """The name, and the width unless it is the full one."""
+        return self.name if self.width == 1 else f"{self.name}@{self.width:.4g}"
+
+
+def runs_of(file: ResultFile) -> list[Run]:
+    """Every model at every width of a file, in its order."""
+    rows: dict[tuple[str, float], dict[tuple[str, str], Row]] = {}
+    for row in file.rows:
+        rows.setdefault((row.model, row.width), {})[row.set, row.image] = row
+    return [Run(file, model, width, own) for (model, width), own in rows.items()]
+
+
+def read_arms(specs: Sequence[str], *, keep_bicubic: bool = False) -> list[Arm]:
+    """Read what the command line names.
+
+    Args:
+        specs: see the top of the file. A file without NAME= gives an arm for each of its models and widths.
+        keep_bicubic: bicubic, which is in every file, is an arm too where nobody asked for it by name.
+
+    Raises:
+        InputError: a file, a model or a width is not there, or it is not clear which one is meant.
+    """
+    named: list[Arm] = []
+    plain: list[Run] = []
+    order: list[Arm | Run] = []
+    files: dict[Path, ResultFile] = {}
+    for spec in specs:
+        match = None if Path(spec).exists() else _NAMED.fullmatch(spec)
+        if match is None:
+            runs = _runs(spec, files, keep_bicubic)
+            if any(run.model == BICUBIC for run in plain) and keep_bicubic:
+                runs = [run for run in runs if run.model != BICUBIC]  # the same in every file
+            plain += runs
+            order += runs
+            continue
+        name = match["name"]
+        if name in (arm.name for arm in named):
+            raise InputError(f"the arm {name} is given twice; its runs are joined by commas: {name}=a.json,b.json.")
+        arms = _named(name, match["items"].split(","), files)
+        named += arms
+        order += arms
+    names = iter(_distinct_names(plain, {arm.name for arm in named}))
+    return [item if isinstance(item, Arm) else Arm(next(names), item.width, (item,)) for item in order]
+
+
+def pairs(arms: Sequence[Arm], baseline: str | None = None) -> tuple[list[tuple[Arm, Arm]], list[str]]:
+    """Who is compared with whom, baseline first; and a line for each arm that has no partner.
+
+    Arms are compared at equal widths. A baseline of one width, or one given as NAME@WIDTH, is compared with all others.
+
+    Args:
+        arms: in the order of the command line.
+        baseline: NAME or NAME@WIDTH; None: the first name, or the first arm if all have one name (its widths, then).
+
+    Raises:
+        InputError: there is no such baseline, or nothing to compare it with.
+    """
+    names = list(dict.fromkeys(arm.name for arm in arms))
+    own = _baseline(arms, baseline) if baseline else [arm for arm in arms if arm.name == names[0]]
+    if len(names) == 1:
+        own = own[:1]
+    found: list[tuple[Arm, Arm]] = []
+    alone: list[str] = []
+    for arm in arms:
+        if any(arm is other for other in own):
+            continue
+        partners = own if len(own) == 1 else [other for other in own if _same(other.width, arm.width)]
+        if partners:
+            found.append((partners[0], arm))
+        else:
+            alone.append(f"{arm.label} is not compared: {own[0].name} was not measured at width {arm.width:.4g}")
+    if not found:
+        lines = "".join(f" {line}." for line in alone)
+        raise InputError(
+            f"there is nothing to compare: the only arms are {', '.join(arm.label for arm in arms)}.{lines} Give a "
+            "second file, or --baseline bicubic."
+        )
+    return found, alone
+
+
+def _baseline(arms: Sequence[Arm], wanted: str) -> list[Arm]:
+    own = [arm for arm in arms if arm.name == wanted]
+    if not own and "@" in wanted:
+        name, _, width = wanted.rpartition("@")
+        own = [arm for arm in arms if arm.name == name and _same(arm.width, parse_width(width))]
+    if not own:
+        known = list(dict.fromkeys(name for arm in arms for name in (arm.name, arm.label)))
+        raise InputError(
+            f"the baseline {wanted!r} is not among the arms.{did_you_mean(wanted, known)} "
+            f"There are: {', '.join(known)}."
+        )
+    return own
+
+
+def _named(name: str, items: Iterable[str], files: dict[Path, ResultFile]) -> list[Arm]:
+    by_width: dict[float, list[Run]] = {}
+    for item in items:
+        for run in _runs(item.strip(), files, keep_bicubic=False, one_model=name):
+            width = next((known for known in by_width if _same(known, run.width)), run.width)
+            by_width.setdefault(width, []).append(run)
+    for runs in by_width.values():
+        _refuse_copies(name, runs)
+    return [Arm(name, width, tuple(runs)) for width, runs in by_width.items()]
+
+
+def _runs(item: str, files: dict[Path, ResultFile], keep_bicubic: bool, *, one_model: str | None = None) -> list[Run]:
+    match = _ITEM.fullmatch(item)
+    if match is None:
+        raise InputError(f"{item!r} is not [NAME=]FILE.json[:MODEL][@WIDTH]; result files end in .json.")
+    width = parse_width(match["width"]) if match["width"] else None
+    found: list[Run] = []
+    for path in _expand(match["file"]):
+        if path not in files:
+            files[path] = read_result(path)
+        runs = _of_model(runs_of(files[path]), match["model"], path, keep_bicubic)
+        models = list(dict.fromkeys(run.model for run in runs))
+        if one_model is not None and match["model"] is None and len(models) > 1:
+            raise InputError(
+                f"{path} holds {len(models)} models ({', '.join(models)}); say which are {one_model}: "
+                f"{one_model}={path}:{models[0]}, or with a pattern."
+            )
+        at = [run for run in runs if width is None or _same(run.width, width)]
+        if not at:
+            there = ", ".join(f"{run.width:.4g}" for run in runs)
+            raise InputError(f"{path} has no width {width:.4g} of {', '.join(models)}; it has {there}.")
+        found += at
+    return found
+
+
+def _of_model(runs: list[Run], model: str | None, path: Path, keep_bicubic: bool) -> list[Run]:
+    models = list(dict.fromkeys(run.model for run in runs))
+    if not models:
+        raise InputError(f"{path} holds no image: every row of it failed.")
+    if model is None:
+        wanted = [name for name in models if name != BICUBIC or keep_bicubic] or models
+    else:
+        wanted = [model] if model in models else [name for name in models if fnmatch.fnmatchcase(name, model)]
+    if not wanted:
+        raise InputError(
+            f"{path} has no model {model!r}.{did_you_mean(str(model), models)} It has {', '.join(models)}."
+        )
+    return [run for run in runs if run.model in wanted]
+
+
+def _expand(text: str) -> list[Path]:
+    paths = [Path(text)] if Path(text).exists() else [Path(found) for found in sorted(glob.glob(text))]  # noqa: PTH207
+    if not paths:
+        raise InputError(f"there is no result file {text}.")
+    return paths
+
+
+def _distinct_names(runs: Sequence[Run], taken: set[str]) -> list[str]:
+    """Names of arms of one run: the models', or where these are not distinct, with the files' names or paths."""
+
+    def with_file(of: Callable[[Path], str]) -> list[str]:
+        return [of(run.file.path) + ("" if _models(run.file) == {run.model} else f":{run.model}") for run in runs]
+
+    choices = [[run.model for run in runs], with_file(lambda path: path.stem), with_file(str)]
+    for names in choices:
+        arms = {(name, run.width) for name, run in zip(names, runs, strict=True)}
+        sources = {(name, id(run.file), run.model) for name, run in zip(names, runs, strict=True)}
+        if len(arms) == len(runs) and len(sources) == len(set(names)) and not taken & set(names):
+            return names
+    seen: dict[tuple[str, float], int] = {}
+    names: list[str] = []
+    for name, run in zip(choices[-1], runs, strict=True):
+        number = seen[name, run.width] = seen.get((name, run.width), 0) + 1
+        names.append(name if number == 1 else f"{name} ({number})")
+    return names
+
+
+def _models(file: ResultFile) -> set[str]:
+    return {row.model for row in file.rows} - {BICUBIC}
+
+
+def _refuse_copies(name: str, runs: Sequence[Run]) -> None:
+    for number, run in enumerate(runs):
+        for other in runs[:number]:
+            if {key: row.metrics for key, row in run.rows.items()} == {
+                key: row.metrics for key, row in other.rows.items()
+            }:
+                raise InputError(
+                    f"two runs of {name} are the same in every number, which two trainings never are: {_origin(other)} "
+                    f"and {_origin(run)}."
+                )
+
+
+def _origin(run: Run) -> str:
+    return f"{run.file.path}:{run.model}"
+
+
+def _same(a: float, b: float) -> bool:
+    return abs(a - b) < 1e-6

@@ -1,0 +1,259 @@
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from srkd.evaluation.arms import Arm, Run
+from srkd.evaluation.compare import ALL, compare, uneven_warnings
+from srkd.evaluation.protocols import Chosen, protocol_of
+from srkd.evaluation.reading import ResultFile
+from srkd.evaluation.results import Row
+from srkd.evaluation.verdicts import notes, sentence
+from srkd.types import InputError
+
+
+def arm(name, *runs, protocol=None, metric="psnr", width=1.0, lpips=None, warnings=()):
+    """An arm of runs, each {set: [value, …]} or {(set, image): value}."""
+    made = []
+    for number, run in enumerate(runs):
+        flat = {}
+        for key, found in run.items():
+            flat |= {key: found} if isinstance(key, tuple) else {(key, f"i{at}"): one for at, one in enumerate(found)}
+        rows = {key: Row(*key, name, width, {metric: float(value), "ssim": 0.9}, None) for key, value in flat.items()}
+        record = (protocol or protocol_of("y", 4)).record()
+        file = ResultFile(f"{name}{number}.json", record, [], {}, list(rows.values()), [], [], lpips, list(warnings))
+        made.append(Run(file, name, width, rows))
+    return Arm(name, width, tuple(made))
+
+
+def one(a, b, metric="psnr", **options):
+    (found,) = compare([(a, b)], metric, **options)
+    return found
+
+
+def noisy(shift, *, n=100, noise=0.1, seed=0):
+    """Values of two networks on the same images, `shift` dB apart on average; the differences are skewed."""
+    rng = np.random.default_rng(seed)
+    base = rng.normal(28, 3, n)
+    return base, base + shift + noise * (rng.gamma(4, size=n) - 4) / 2
+
+
+def test_a_small_example_by_hand():
+    found = one(arm("a", {"Set5": [30, 31, 32]}), arm("b", {"Set5": [30.1, 31.2, 32.3]}))
+    assert (found.n, found.set, found.baseline, found.arm) == (3, "Set5", "a", "b")
+    assert found.means == pytest.approx((31, 31.2))
+    assert (found.difference.mean, found.difference.low) == pytest.approx((0.2, -0.048414), abs=1e-5)
+    assert (found.signs.better, found.signs.p) == (3, pytest.approx(0.25))
+    assert found.verdict == "no difference shown" and found.p == pytest.approx(0.0741799, abs=1e-6)
+    assert sentence(found) == (
+        "Set5: no difference shown between b and a: +0.200 dB (95 % interval -0.048 … 0.448, 3 images); "
+        "3 images are few (below 20)."
+    )
+
+
+def test_a_shift_of_a_twentieth_is_found_both_ways():
+    a, b = noisy(0.05)
+    low, high = arm("a", {"B100": a}), arm("b", {"B100": b})
+    assert one(low, high).verdict == "better" and one(high, low).verdict == "worse"
+    assert sentence(one(low, high)).startswith("B100: b is better than a by 0.0")
+    assert "100 images)." in sentence(one(low, high)) and "worse than b by 0.0" in sentence(one(high, low))
+
+
+def test_verdicts_are_right_as_often_as_they_say():
+    verdicts = [
+        [
+            one(*(arm(x, {"S": v}) for x, v in zip("ab", noisy(shift, seed=seed), strict=True))).verdict
+            for seed in range(50)
+        ]
+        for shift in (0.05, 0.0, -0.05)
+    ]
+    assert verdicts[0].count("better") >= 47 and "worse" not in verdicts[0]
+    assert verdicts[1].count("no difference shown") >= 44
+    assert verdicts[2].count("worse") >= 47 and "better" not in verdicts[2]
+
+
+def test_equal_figures_are_said_to_be():
+    found = one(arm("a", {"Set5": [30, 31, math.inf]}), arm("b", {"Set5": [30, 31, math.inf]}))
+    assert found.verdict == "identical"
+    assert sentence(found) == "Set5: b and a are identical in psnr on all 3 images."
+    assert notes([found]) == []
+
+
+def test_the_rounding_of_sums_is_no_difference():
+    base = np.linspace(25, 35, 50)
+    assert one(arm("a", {"S": base}), arm("b", {"S": base + 1e-12})).verdict == "identical"
+
+
+images = st.dictionaries(
+    st.tuples(st.sampled_from(["S", "T"]), st.sampled_from("abcdefg")),
+    st.one_of(st.floats(20, 40), st.just(math.inf)),
+    min_size=1,
+)
+
+
+@given(st.lists(images, min_size=1, max_size=3), st.lists(images, min_size=1, max_size=3), st.randoms())
+def test_swapped_it_is_the_opposite_and_the_order_of_rows_is_nothing(first, second, random):
+    def shuffled(run):
+        items = list(run.items())
+        random.shuffle(items)
+        return dict(items)
+
+    a, b = arm("a", *first), arm("b", *second)
+    try:
+        forth = compare([(a, b)], "psnr")
+    except InputError:
+        return  # no image in common
+    back = {item.set: item for item in compare([(b, a)], "psnr")}
+    again = {
+        item.set: item
+        for item in compare([(arm("a", *map(shuffled, first)), arm("b", *map(shuffled, second)))], "psnr")
+    }
+    opposite = {"better": "worse", "worse": "better"}
+    for item in forth:
+        assert replace(again[item.set], left_out=[]) == replace(item, left_out=[])
+        other = back[item.set]
+        assert other.verdict == opposite.get(item.verdict, item.verdict) and other.p == pytest.approx(item.p)
+        assert (other.signs.better, other.signs.worse) == (item.signs.worse, item.signs.better)
+        assert (item.difference is None) == (other.difference is None)
+        if item.difference and item.difference.low is not None:
+            assert math.isfinite(item.difference.mean) and math.isfinite(item.difference.low)
+            assert other.difference.mean == -item.difference.mean
+            assert (other.difference.low, other.difference.high) == (-item.difference.high, -item.difference.low)
+        assert sentence(item) and "nan" not in sentence(item) and " inf" not in sentence(item)
+
+
+def test_images_of_one_side_are_left_out_and_named():
+    a = arm("a", {("Set5", "x"): 30, ("Set5", "y"): 31, ("Set14", "q"): 20})
+    b = arm("b", {("Set5", "y"): 31.5, ("Set5", "z"): 33})
+    found = one(a, b)
+    assert found.n == 1 and found.means == (31, 31.5) and found.difference.low is None
+    assert found.left_out == ["Set5/x", "Set5/z", "Set14"]
+    assert notes([found])[0] == "b and a: left out, as one side lacks it: Set5/x, Set5/z, Set14"
+    assert sentence(found).endswith("+0.500 dB (no interval, 1 image); one image is few (below 20).")
+
+
+def test_an_image_that_one_run_lacks_is_left_out_of_all():
+    found = one(arm("a", {"S": [1, 2, 3]}, {"S": [1.5, 2.5]}), arm("b", {"S": [1, 2, 3]}))
+    assert found.n == 2 and found.seeds.baseline == [1.5, 2.0] and found.left_out == ["S/i2"]
+
+
+def test_infinite_on_one_side_counts_in_the_sign_test_only():
+    found = one(arm("a", {"S": [30, 31, 32, math.inf]}), arm("b", {"S": [30.1, 31.2, math.inf, math.inf]}))
+    assert found.means == pytest.approx((30.5, 30.65)) and found.difference.mean == pytest.approx(0.15)
+    assert (found.signs.better, found.signs.worse, found.signs.equal) == (3, 0, 1)
+    assert found.infinite == ["S/i2", "S/i3"]
+    assert "b and a: psnr is infinite for S/i2, S/i3: in the sign test, but in no mean" in notes([found])
+    none = one(arm("a", {"S": [30]}), arm("b", {"S": [math.inf]}))
+    assert none.verdict == "no difference shown" and none.difference is None and "no psnr is finite" in sentence(none)
+
+
+def test_all_sets_together_weigh_every_image_alike():
+    a, b = arm("a", {"S": [30, 30], "T": [20]}), arm("b", {"S": [31, 32], "T": [26]})
+    found = compare([(a, b)], "psnr")
+    assert [item.set for item in found] == ["S", "T", ALL] and found[2].difference.mean == pytest.approx(3)
+    assert [item.looks for item in found] == [3, 3, 3]
+    assert [item.set for item in compare([(a, b)], "psnr", sets=["T"])] == ["T"]
+
+
+def test_many_comparisons_ask_for_more():
+    rng = np.random.default_rng(3)
+    base = rng.normal(28, 3, 30)
+    noise = rng.normal(size=30)
+    noise = (noise - noise.mean()) / noise.std(ddof=1)
+    slight = base + 0.12 * (noise + 2.4 / 30**0.5)  # t = 2.4
+    a, b = arm("a", {"S": base}), arm("b", {"S": slight})
+    alone = one(a, b)
+    assert alone.verdict == "better" and 0.02 < alone.p < 0.03
+    others = [arm(name, {"S": base + 0.1 * rng.normal(size=30)}) for name in "cdefghijkl"]
+    found = compare([(a, b), *((a, other) for other in others)], "psnr")
+    assert found[0].verdict == "no difference shown" and found[0].p > 0.05
+    assert "only without the correction for 11 comparisons would there be one" in sentence(found[0])
+    assert any(note.startswith("11 comparisons") for note in notes(found))
+
+
+def runs(shifts, seed):
+    rng = np.random.default_rng(seed)
+    base = np.linspace(24, 34, 100)
+    return [{"S": base + shift + 0.02 * rng.normal(size=100)} for shift in shifts]
+
+
+def test_over_seeds_a_difference_above_both_spreads_is_shown():
+    found = one(arm("a", *runs([0, 0.01, -0.01], 1)), arm("b", *runs([0.2, 0.21, 0.19], 2)))
+    assert found.verdict == "better" and found.seeds.exceeds_both
+    assert found.seeds.difference.mean == pytest.approx(found.difference.mean) == pytest.approx(0.2, abs=0.01)
+    text = sentence(found)
+    assert "3 runs of b" in text and "± 0.01" in text and text.endswith("the difference exceeds both spreads.")
+    assert not any("one run" in note for note in notes([found]))
+
+
+def test_a_difference_within_the_spread_of_seeds_is_not_shown_however_sure_the_images_are():
+    found = one(arm("a", *runs([0, 0.1, -0.1], 1)), arm("b", *runs([0.05, 0.15, -0.05], 2)))
+    assert found.difference.p < 1e-6 and found.seeds.difference.p > 0.05
+    assert found.verdict == "no difference shown" and found.seeds.exceeds_both is False
+    assert "does not exceed both spreads; the images show a difference, the runs do not." in sentence(found)
+
+
+def test_one_run_is_said_to_be_one():
+    a, b = arm("a", *runs([0], 1)), arm("b", *runs([0.2, 0.3], 2))
+    found = one(a, b)
+    assert found.seeds.difference is None and found.verdict == "better"
+    assert "one run of a: this compares trained networks" in "".join(notes([found]))
+    assert "one run" not in "".join(notes([one(arm("bicubic", *runs([0], 1)), b)]))
+
+
+def test_better_on_few_images_is_said():
+    base = np.linspace(24, 34, 100)
+    gain = np.where(np.arange(100) < 20, 1.0, -0.01)
+    assert sentence(one(arm("a", {"S": base}), arm("b", {"S": base + gain}))).endswith(
+        "; yet worse on 80 of 100: few images decide."
+    )
+
+
+def test_lpips_is_better_where_it_is_lower():
+    values = np.linspace(0.1, 0.3, 40)
+    a = arm("a", {"S": values}, metric="lpips")
+    b = arm("b", {"S": values - 0.01 - 0.001 * np.sin(np.arange(40))}, metric="lpips")
+    found = one(a, b, "lpips")
+    assert found.verdict == "better" and found.signs.better == 40 and found.difference.mean < 0
+    assert one(a, b, "lpips", better="higher").verdict == "worse"
+    assert "is better than a by 0.0100 (95 % interval -0.0103 … -0.0098" in sentence(found)
+
+
+def test_figures_of_two_protocols_are_refused_and_both_are_named():
+    a = arm("a", {"S": [30]})
+    for other, said in (("rgb", r"a0\.json has y: .*; b0\.json has rgb:"), ("paper-y", "paper-y")):
+        with pytest.raises(InputError, match=said):
+            one(a, arm("b", {"S": [30]}, protocol=protocol_of(other, 4)))
+    with pytest.raises(InputError, match=r"×4.*×2"):
+        one(a, arm("b", {"S": [30]}, protocol=protocol_of("y", 2)))
+    with pytest.raises(InputError, match="different LPIPS"):
+        one(arm("a", {"S": [1]}, metric="lpips", lpips={"net": "alex"}), arm("b", {"S": [1]}, metric="lpips"), "lpips")
+
+
+def test_of_chosen_metrics_only_the_one_that_is_compared_must_agree():
+    def chosen(**metrics):
+        return Chosen(4, {name: ("psnr", {"crop_border": border}) for name, border in metrics.items()})
+
+    a = arm("a", {"S": [30, 31]}, protocol=chosen(psnr=4, other=0))
+    assert one(a, arm("b", {"S": [30, 31]}, protocol=chosen(psnr=4))).verdict == "identical"
+    with pytest.raises(InputError, match="different protocols"):
+        one(a, arm("b", {"S": [30, 31]}, protocol=chosen(psnr=0)))
+
+
+def test_what_is_not_there_is_named():
+    a, b = arm("a", {"Set5": [30]}), arm("b", {"Urban100": [30]})
+    with pytest.raises(InputError, match="no image in common: one was measured on Set5, the other on Urban100"):
+        one(a, b)
+    with pytest.raises(InputError, match=r"no 'psrn' of a\. Did you mean 'psnr'"):
+        one(a, a, "psrn")
+    with pytest.raises(InputError, match=r"no set 'Set14' in the files\. Did you mean 'Set5'"):
+        one(a, a, sets=["Set14"])
+
+
+def test_warnings_of_some_files_only_are_told():
+    a, b = arm("a", {"S": [1]}, warnings=["Other LR images.", "Both."]), arm("b", {"S": [1]}, warnings=["Both."])
+    files = [run.file for side in (a, b) for run in side.runs]
+    assert uneven_warnings(files) == ["a0.json warns, and not every file does: Other LR images"]
