@@ -185,6 +185,8 @@ def _clauses(item: Comparison) -> list[str]:
             clauses.append("the images show a difference, the runs do not")
         else:
             clauses.append(f"only without the correction for {item.looks} comparisons would there be one")
+    elif item.verdict == "no difference shown" and item.n == max(item.signs.better, item.signs.worse) > 1:
+        clauses.append(f"yet {'better' if item.signs.better else 'worse'} on all {item.n}")
     more, fewer = max(item.signs.better, item.signs.worse), min(item.signs.better, item.signs.worse)
     against = item.signs.worse if item.verdict == "better" else item.signs.better
     if item.verdict in ("better", "worse") and against == more > fewer:

@@ -50,7 +50,7 @@ def test_a_small_example_by_hand():
     assert found.verdict == "no difference shown" and found.p == pytest.approx(0.0741799, abs=1e-6)
     assert sentence(found) == (
         "Set5: no difference shown between b and a: +0.200 dB (95 % interval -0.048 … 0.448, 3 images); "
-        "3 images are few (below 20)."
+        "3 images are few (below 20); yet better on all 3."
     )
 
 
