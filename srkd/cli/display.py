@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, ProgressColumn
 
-    from srkd.evaluation.benchmark import Result
+    from srkd.evaluation.results import Result
 
 
 def stdout_console() -> Console:
@@ -24,11 +24,11 @@ def stdout_console() -> Console:
 
 
 def show_result(console: Console, result: Result, written: Sequence[Path]) -> None:
-    """The summary as a table, the protocol under it, and the files that were written."""
+    """The summary as a table, the protocol, warnings and times under it, and the files that were written."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from srkd.evaluation.tables import cells, headings
+    from srkd.evaluation.tables import cells, headings, notes, time_spent
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for number, name in enumerate(headings(result)):
@@ -37,7 +37,8 @@ def show_result(console: Console, result: Result, written: Sequence[Path]) -> No
     for summary in result.summary:
         table.add_row(*cells(summary, result))
     console.print(table)
-    show_line(console, f"Protocol {result.protocol.describe()}.")
+    for line in (*notes(result), *time_spent(result)):
+        show_line(console, line)
     if written:
         show_line(console, f"Written: {', '.join(map(str, written))}")
 

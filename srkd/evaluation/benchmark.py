@@ -2,78 +2,23 @@
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from srkd.evaluation.models import BICUBIC, Candidate, Model, Upscale, candidates
-from srkd.evaluation.protocols import Protocol, Sample
-from srkd.evaluation.results import Failure, Row, Summary
+from srkd.evaluation.comparability import reservations
+from srkd.evaluation.journal import Journal
+from srkd.evaluation.models import BICUBIC, Candidate, Model, candidates, tabled_name, untrained_widths
+from srkd.evaluation.perceptual import PerceptualColumn
+from srkd.evaluation.pipeline import OnImage, Run
+from srkd.evaluation.protocols import Protocol
+from srkd.evaluation.results import Result, Row, Summary, mean
 from srkd.evaluation.sets import TestSet
 from srkd.provenance import environment
-from srkd.types import InputError, WorkError
+from srkd.types import InputError
 
-
-class Scored(NamedTuple):
-    """One image through one model: metrics by name, seconds of the upscaling, and the image."""
-
-    metrics: dict[str, float]
-    seconds: float
-    sr: NDArray[Any]
-
-
-def evaluate_image(sample: Sample, upscale: Upscale, protocol: Protocol) -> Scored:
-    """Upscale one sample and score it.
-
-    Args:
-        sample: what `protocol.prepare` made of a ground truth.
-        upscale: `through(network)` or `bicubic(scale)`.
-        protocol: see there.
-    """
-    began = time.perf_counter()
-    sr = upscale(sample.lq)  # ends on the CPU, hence nothing is still running on a GPU
-    seconds = time.perf_counter() - began
-    return Scored(protocol.score(sr, sample.gt), seconds, sr)
-
-
-@dataclass
-class Result:
-    """Everything a benchmark found out.
-
-    Attributes:
-        protocol: how the numbers were made.
-        models: name and origin of each model, for the result file.
-        environment: versions and hardware.
-        rows: one for each image, model and width.
-        summary: one for each set, model and width.
-        failures: images left out.
-    """
-
-    protocol: Protocol
-    models: list[dict[str, Any]]
-    environment: dict[str, Any]
-    rows: list[Row] = field(default_factory=list[Row])
-    summary: list[Summary] = field(default_factory=list[Summary])
-    failures: list[Failure] = field(default_factory=list[Failure])
-
-    def raise_failures(self) -> None:
-        """Raise `WorkError` that lists the images left out, if there are any."""
-        if self.failures:
-            listed = "\n".join(
-                f"  {failure.set}/{failure.image}{f' ({failure.model})' if failure.model else ''}: {failure.reason}"
-                for failure in self.failures
-            )
-            raise WorkError(f"not everything could be evaluated; the means are without:\n{listed}")
-
-
-OnImage = Callable[[Row, NDArray[Any]], None]
-"""Called with each row as it is found, and the super-resolved image."""
+__all__ = ["OnImage", "Result", "benchmark", "benchmarks", "mean", "summarise"]
 
 
 def benchmark(
@@ -85,45 +30,60 @@ def benchmark(
     device: torch.device | str = "cpu",
     on_image: OnImage | None = None,
 ) -> Result:
+    """`benchmarks` in one protocol."""
+    (result,) = benchmarks(models, sets, protocols=[protocol], widths=widths, device=device, on_image=on_image)
+    return result
+
+
+def benchmarks(
+    models: Sequence[Model],
+    sets: Sequence[TestSet],
+    *,
+    protocols: Sequence[Protocol],
+    widths: Sequence[float] | None = None,
+    device: torch.device | str = "cpu",
+    tile: int | Literal["auto"] = 0,
+    lpips: PerceptualColumn | None = None,
+    journals: Sequence[Journal] = (),
+    on_image: OnImage | None = None,
+) -> list[Result]:
     """Evaluate `models`, and bicubic always, on `sets`; an image that fails is noted and left out.
 
     Args:
-        models: all of the protocol's scale.
+        models: all of the protocols' scale.
         sets: with different names.
-        protocol: how the numbers are made.
+        protocols: how the numbers are made; those that shrink images alike share the upscaling.
         widths: for every model; None: those it was trained for.
-        device: where networks run; metrics are computed on the CPU.
+        device: where networks run; PSNR and SSIM are computed on the CPU.
+        tile: side of the windows that networks see, in low-resolution pixels; 0: whole images.
+        lpips: adds the column of that name.
+        journals: one for each protocol, or none: earlier rows are taken from them, and new ones written to them.
         on_image: see `OnImage`.
 
+    Returns:
+        A result for each protocol.
+
     Raises:
-        InputError: a width, a protocol or a name of a set does not fit.
+        InputError: a width, a protocol, the tile or a name of a set does not fit.
     """
     device = torch.device(device)
     _check_names(sets)
-    runners = candidates(models, protocol, widths=widths, device=device)
-    origins = [{"name": BICUBIC}, *(_record(model) for model in models)]
-    result = Result(protocol, origins, dict(environment(str(device))))
-    for test_set in sets:
-        rows: list[Row] = []
-        for index, image in enumerate(test_set.images):
-            try:
-                sample = protocol.prepare(*test_set.read(index))
-            except InputError as error:
-                result.failures.append(Failure(test_set.name, image, "", str(error)))
-                continue
-            for runner in runners:
-                try:
-                    scored = evaluate_image(sample, runner.upscale, protocol)
-                except (InputError, RuntimeError) as error:  # RuntimeError: out of memory, for one
-                    result.failures.append(Failure(test_set.name, image, runner.model, str(error)))
-                    continue
-                row = Row(test_set.name, image, runner.model, runner.width, scored.metrics, scored.seconds)
-                rows.append(row)
-                if on_image:
-                    on_image(row, scored.sr)
-        result.rows += rows
-        result.summary += [summarise(rows, test_set, runner) for runner in runners]
-    return result
+    runners = candidates(models, protocols, widths=widths, device=device, tile=tile)
+    results = [_begun(models, sets, protocol, device, tile, lpips) for protocol in protocols]
+    known = [journal.begin(result) for journal, result in zip(journals, results, strict=False)]
+    run = Run(runners, results, lpips, journals, known, on_image)
+    run.evaluate(sets)
+    for result in results:
+        for test_set in sets:
+            rows = [row for row in result.rows if row.set == test_set.name]
+            result.summary += [summarise(rows, test_set, runner) for runner in runners]
+        result.warnings += untrained_widths(models, widths)
+        result.warnings += reservations(
+            result,
+            likeness=run.likeness,
+            approximate=[] if tile == 0 else sorted({runner.model for runner in runners if not runner.bounded}),
+        )
+    return results
 
 
 def summarise(rows: Sequence[Row], test_set: TestSet, runner: Candidate) -> Summary:
@@ -143,16 +103,37 @@ def summarise(rows: Sequence[Row], test_set: TestSet, runner: Candidate) -> Summ
     )
 
 
-def mean(values: Sequence[float]) -> float:
-    """Arithmetic mean, infinite where a value is."""
-    return math.inf if math.inf in values else float(np.mean(values))
+def _begun(
+    models: Sequence[Model],
+    sets: Sequence[TestSet],
+    protocol: Protocol,
+    device: torch.device,
+    tile: int | str,
+    lpips: PerceptualColumn | None,
+) -> Result:
+    """A result that has no rows yet."""
+    reason = lpips.reason if lpips else ""
+    if lpips and protocol.for_luma_networks:
+        reason = f"protocol {protocol.name} has no RGB images"
+    return Result(
+        protocol,
+        [{"name": BICUBIC}, *(_record(model, protocol) for model in models)],
+        dict(environment(str(device))),
+        sets=[
+            {"name": test_set.name, "origin": test_set.origin, "images": len(test_set.images), "stamp": test_set.stamp}
+            for test_set in sets
+        ],
+        tile=tile,
+        lpips=lpips.record if lpips else None,
+        missing={"lpips": reason} if reason else {},
+    )
 
 
-def _record(model: Model) -> dict[str, Any]:
+def _record(model: Model, protocol: Protocol) -> dict[str, Any]:
     network = model.network
     described = {"type": type(network).__name__, **network.config} if network else None
     trained = network.trained_widths if network else None
-    return {"name": model.name, **model.origin, "network": described, "trained_widths": trained}
+    return {"name": tabled_name(model, protocol), **model.origin, "network": described, "trained_widths": trained}
 
 
 def _check_names(sets: Sequence[TestSet]) -> None:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -16,9 +16,13 @@ from torch import nn
 
 from srkd.compat.foreign import Foreign
 from srkd.compat.loading import network_in
+from srkd.data.download import checked
 from srkd.evaluation.protocols import Protocol
 from srkd.imaging.resize import imresize
+from srkd.inference.ensemble import SelfEnsemble
 from srkd.inference.forward import takes_luma, upscale_image, upscale_plane
+from srkd.inference.tiling import upscale_tiled
+from srkd.inference.upscaler import Upscaler
 from srkd.inference.widths import narrowed, trained_at
 from srkd.metrics.cost import multi_adds, parameters
 from srkd.networks.slim import Network
@@ -40,27 +44,43 @@ class Model:
     Attributes:
         name: the word in tables.
         network: the network at full width.
-        origin: what a result file says of it: path, key, iter, method, network.
+        origin: what a result file says of it: path, sha256, key, iter, method.
+        only: the widths it is evaluated at whatever is asked for, such as a teacher's full one.
     """
 
     name: str
     network: Network | None = None
     origin: dict[str, Any] = field(default_factory=dict[str, Any])
+    only: tuple[float, ...] | None = None
 
     def trained_widths(self) -> tuple[float, ...]:
         """Widths to evaluate unless others are asked for: those that were trained, else the full one."""
         return (self.network and self.network.trained_widths) or (1.0,)
 
+    def widths(self, asked: Sequence[float] | None) -> tuple[float, ...]:
+        """Widths to evaluate where `asked` were asked for (None: none in particular), each once."""
+        return tuple(dict.fromkeys(self.only or asked or self.trained_widths()))
+
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model at one width, ready to run; multi-adds are None where they cannot be counted."""
+    """A model at one width, ready to run.
+
+    Attributes:
+        model: its name, with a plus where it is run with self-ensemble.
+        width: share of the channels.
+        upscale: runs it.
+        params: parameters at this width.
+        multi_adds: of one pass for a 1280 × 720 output; None where they cannot be counted.
+        bounded: whether windows of an image give what the whole image gives.
+    """
 
     model: str
     width: float
     upscale: Upscale
     params: int
     multi_adds: int | None
+    bounded: bool = True
 
 
 def load_models(paths: Sequence[str | Path]) -> list[Model]:
@@ -70,7 +90,7 @@ def load_models(paths: Sequence[str | Path]) -> list[Model]:
         InputError: a checkpoint cannot be read, or does not say which network it holds.
     """
     different = [Path(path) for path in dict.fromkeys(map(str, paths)) if path != BICUBIC]
-    names = [_short_name(path) for path in different]
+    names = [short_name(path) for path in different]
     models: list[Model] = []
     for path, name in zip(different, names, strict=True):
         weights = read_weights(path)
@@ -82,6 +102,7 @@ def model_of(network: Network, weights: Weights, *, name: str) -> Model:
     """A network with the origin of its weights."""
     origin = {
         "path": str(weights.path),
+        "sha256": checked(weights.path),
         "key": weights.key,
         "iter": weights.meta.get("iter"),
         "method": weights.meta.get("method"),
@@ -89,7 +110,7 @@ def model_of(network: Network, weights: Weights, *, name: str) -> Model:
     return Model(name, network, origin)
 
 
-def _short_name(path: Path) -> str:
+def short_name(path: Path) -> str:
     """`<experiment>` for the latest checkpoint of an experiment, `<experiment>/5000` for another, else the stem."""
     if path.parent.name != "models":
         return path.stem
@@ -115,28 +136,62 @@ def common_scale(models: Sequence[Model], wanted: int | None) -> int:
 
 
 def candidates(
-    models: Sequence[Model], protocol: Protocol, *, widths: Sequence[float] | None, device: torch.device
+    models: Sequence[Model],
+    protocols: Sequence[Protocol],
+    *,
+    widths: Sequence[float] | None,
+    device: torch.device,
+    tile: int | Literal["auto"] = 0,
 ) -> list[Candidate]:
     """Bicubic, then every model at each of `widths` (None: those it was trained for), narrow and on the device.
 
+    Args:
+        models: those without a network are left out.
+        protocols: of one scale, all with self-ensemble or all without.
+        widths: for every model but those that have their own (`Model.only`).
+        device: where networks run.
+        tile: see `Upscaler`; unlike there, networks see whole images unless told otherwise.
+
     Raises:
-        InputError: a width is not valid for a network, or the protocol is not for it.
+        InputError: a width or the tile is not valid, or a protocol is not for a network.
     """
-    found = [Candidate(BICUBIC, 1.0, bicubic(protocol.scale), 0, 0)]
+    first = protocols[0]
+    found = [Candidate(BICUBIC, 1.0, bicubic(first.scale), 0, 0)]
     for model in models:
         if model.network is None:
             continue
-        if protocol.for_luma_networks and not takes_luma(model.network):
+        refused = [protocol.name for protocol in protocols if protocol.for_luma_networks]
+        if refused and not takes_luma(model.network):
             raise InputError(
-                f"protocol {protocol.name} is defined for bicubic and Y-channel networks; {model.name} is an RGB "
+                f"protocol {refused[0]} is defined for bicubic and Y-channel networks; {model.name} is an RGB "
                 "network: use protocol y."
             )
-        for width in dict.fromkeys(widths or model.trained_widths()):
-            network = narrowed(model.network, width).eval().to(device)
-            upscale = through(network)
-            upscale(_warm_up(protocol))  # the first call pays for allocation and the choice of algorithms
-            found.append(Candidate(model.name, width, upscale, parameters(network), multi_adds_720p(network)))
+        for width in model.widths(widths):
+            upscaler = Upscaler(
+                narrowed(model.network, width),
+                device=str(device),
+                precision="fp32",  # the only one that gives the same figures on every machine
+                tile=tile,
+                self_ensemble=first.self_ensemble,
+            )
+            upscale = with_upscaler(upscaler)
+            upscale(_warm_up(first))  # the first call pays for allocation and the choice of algorithms
+            found.append(
+                Candidate(
+                    tabled_name(model, first),
+                    width,
+                    upscale,
+                    parameters(upscaler.network),
+                    multi_adds_720p(upscaler.network),
+                    bounded=upscaler.network.receptive_field is not None,
+                )
+            )
     return found
+
+
+def tabled_name(model: Model, protocol: Protocol) -> str:
+    """The name in tables and result files: with a plus, as papers write it, where self-ensemble is on."""
+    return f"{model.name}+" if model.network and protocol.self_ensemble else model.name
 
 
 def untrained_widths(models: Sequence[Model], widths: Sequence[float] | None) -> list[str]:
@@ -144,7 +199,7 @@ def untrained_widths(models: Sequence[Model], widths: Sequence[float] | None) ->
     lines: list[str] = []
     for model in models:
         trained = model.network.trained_widths if model.network else None
-        odd = [at for at in widths or () if model.network and not trained_at(model.network, at)]
+        odd = [at for at in model.widths(widths) if model.network and not trained_at(model.network, at)]
         if odd and trained:
             lines.append(
                 f"{model.name} was not trained at width {', '.join(f'{at:g}' for at in odd)} "
@@ -169,15 +224,39 @@ def through(network: nn.Module, width: float = 1.0) -> Upscale:
     return upscale
 
 
+def with_upscaler(upscaler: Upscaler) -> Upscale:
+    """An upscaler, in its windows and with its self-ensemble, as a function of arrays; see `through`."""
+
+    def upscale(lq: NDArray[Any]) -> NDArray[Any]:
+        if lq.dtype.kind != "f":
+            return upscaler.upscale(lq)
+        whole = through(SelfEnsemble(network) if upscaler.self_ensemble else network)
+        tile = upscaler.tile_for(*lq.shape)
+        return upscale_tiled(whole, lq, scale=upscaler.scale, tile=tile, margin=upscaler.margin) if tile else whole(lq)
+
+    network = upscaler.network  # for planes: what an upscaler takes are pictures
+    if takes_luma(network):
+        network.eval().to(upscaler.device)
+    return upscale
+
+
 def multi_adds_720p(network: Network) -> int | None:
     """Multiply-adds for a 1280 × 720 output, as papers quote them; at ×3, where the input is not whole, scaled.
 
     None for a foreign network that cannot run without values.
     """
+    return counted(network, _count_720p)
+
+
+Count = TypeVar("Count")
+
+
+def counted(network: Network, count: Callable[[Network], Count]) -> Count | None:
+    """What `count` counts without computing; None for a foreign network that cannot run without values."""
     if not isinstance(network, Foreign):
-        return _count_720p(network)
+        return count(network)
     try:
-        return _count_720p(copy.deepcopy(network))  # what it keeps from one pass for the next is not to be hollow
+        return count(copy.deepcopy(network))  # what it keeps from one pass for the next is not to be hollow
     except Exception as error:  # foreign code that looks at values fails in its own way
         reason = str(error).strip().split("\n")[0][:160]
         log.info(

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from srkd.evaluation.benchmark import Result, mean
 from srkd.evaluation.protocols import Protocol
-from srkd.evaluation.results import Failure, Row, Summary
+from srkd.evaluation.results import Failure, Result, Row, Summary, mean
 from srkd.evaluation.sets import find_set
 from srkd.imaging.files import list_images, read_image, to_rgb8
 from srkd.provenance import environment

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,9 @@ _KNOWN: dict[str, tuple[str, ...]] = {
     "Manga109": ("Manga109",),
     "DIV2K_valid": ("DIV2K_valid", "DIV2K_valid_HR", "DIV2K/DIV2K_valid_HR", "DIV2K/DIV2K_valid"),
 }
+_USUAL_SIZES = {"Set5": 5, "Set14": 14, "B100": 100, "Urban100": 100, "Manga109": 109, "DIV2K_valid": 100}
 _INSIDE = ("HR", "GTmod12")
+_BELOW = ("", "benchmark/")  # EDSR's archive unpacks to benchmark/
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class TestSet:
         images: the name of each image.
         read: position -> (ground truth, LR image or None where it is to be made), RGB uint8 [H, W, 3]; it raises
             `InputError` where an image cannot be read.
+        origin: the folder, or whatever says where the images are from.
+        stamp: another text where names, sizes or times of the files change; empty: unknown.
     """
 
     __test__ = False  # pytest: the name begins with "Test" but this is no test
@@ -43,30 +48,37 @@ class TestSet:
     name: str
     images: Sequence[str]
     read: Callable[[int], tuple[RGB8, RGB8 | None]]
+    origin: str = ""
+    stamp: str = ""
 
     def first(self, limit: int | None) -> TestSet:
         """The set cut to its first `limit` images; None: all."""
-        return TestSet(self.name, self.images[:limit], self.read)
+        return replace(self, images=self.images[:limit])
 
 
-def find_set(name: str) -> TestSet:
+def find_set(name: str, *, given_lr: int | None = None) -> TestSet:
     """The set that is a folder, or has a known name (in any case) below `datasets/`, or below $SRKD_DATASETS.
 
     A folder holds its images in `HR/`, in `GTmod12/`, or directly.
 
+    Args:
+        name: folder or known name.
+        given_lr: a scale: take the LR images that lie beside, in `LRbicx4/` or `LR_bicubic/X4/`; None: they are made.
+
     Raises:
-        InputError: there is no such set; the message says where was looked.
+        InputError: there is no such set, or it has no LR images; the message says where was looked.
     """
     if Path(name).is_dir():
-        return _open(Path(name))
+        return _open(Path(name), given_lr)
     root = datasets_root()
     known = _known_name(name)
     tried: list[str] = []
     for candidate in _KNOWN[known] if known else (name,):
         tried.append(str(root / candidate))
-        folder = _below(root, candidate)
-        if folder is not None:
-            return _open(folder, name=known)
+        for below in _BELOW:
+            folder = _below(root, below + candidate)
+            if folder is not None:
+                return _open(folder, given_lr, name=known)
     raise InputError(
         f"there is no test set {name!r}: it is no folder, nor is there {' or '.join(tried)} (in any case) with images "
         f"in {'/, '.join(_INSIDE)}/ or directly.{did_you_mean(name, _KNOWN)} "
@@ -82,12 +94,23 @@ def datasets_root() -> Path:
 def known_sets() -> dict[str, Path]:
     """The known sets that are there, with their folders."""
     root = datasets_root()
-    found = {name: _below(root, place) for name, places in _KNOWN.items() for place in reversed(places)}
-    return {name: folder for name, folder in found.items() if folder is not None}
+    found = {
+        name: folder
+        for name, places in _KNOWN.items()
+        for below in reversed(_BELOW)
+        for place in reversed(places)  # the first of several counts, as in `find_set`
+        if (folder := _below(root, below + place)) is not None
+    }
+    return {name: found[name] for name in _KNOWN if name in found}
 
 
-def folder_set(folder: Path, name: str) -> TestSet:
-    """The images directly inside `folder` as a set.
+def usual_size(name: str) -> int | None:
+    """How many images the set of that name has in papers; None where it is no known set."""
+    return _USUAL_SIZES.get(name)
+
+
+def folder_set(folder: Path, name: str, *, lr: Mapping[str, Path] | None = None) -> TestSet:
+    """The images directly inside `folder` as a set; `lr` has the file of each LR image by name, where they are given.
 
     Raises:
         InputError: two images differ in their suffix only.
@@ -97,17 +120,43 @@ def folder_set(folder: Path, name: str) -> TestSet:
     twice = sorted({stem for stem in stems if stems.count(stem) > 1})
     if twice:
         raise InputError(f"{folder} holds several images called {', '.join(twice)}, which differ only in the suffix.")
-    return TestSet(name, stems, lambda index: (to_rgb8(read_image(paths[index])), None))
+    files = [*paths, *(lr[stem] for stem in stems)] if lr else paths
+    stamp = hashlib.sha256(repr([_state(path) for path in files]).encode()).hexdigest()[:16]
+
+    def read(index: int) -> tuple[RGB8, RGB8 | None]:
+        return to_rgb8(read_image(paths[index])), to_rgb8(read_image(lr[stems[index]])) if lr else None
+
+    return TestSet(name, stems, read, str(folder), stamp)
 
 
-def _open(folder: Path, name: str | None = None) -> TestSet:
-    for inside in _INSIDE:
-        below = _below(folder, inside)
-        if below is not None:
-            return folder_set(below, name or _name_of(folder))
-    if not any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir()):
+def _state(path: Path) -> tuple[str, int, int]:
+    state = path.stat()
+    return path.name, state.st_size, state.st_mtime_ns
+
+
+def _open(folder: Path, given_lr: int | None, name: str | None = None) -> TestSet:
+    name = name or _name_of(folder)
+    inner = folder.name.lower() in [inside.lower() for inside in _INSIDE]
+    around = folder.resolve().parent if inner else folder
+    images = next((below for inside in _INSIDE if (below := _below(folder, inside)) is not None), folder)
+    if images == folder and not any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir()):
         raise InputError(f"the test set {folder} has no image, neither in {'/, '.join(_INSIDE)}/ nor directly.")
-    return folder_set(folder, name or _name_of(folder))
+    found = folder_set(images, name)
+    return found if given_lr is None else folder_set(images, name, lr=_lr_files(around, found.images, given_lr))
+
+
+def _lr_files(folder: Path, names: Sequence[str], scale: int) -> dict[str, Path]:
+    """The LR image of each name, called like it or with x4 behind, as in BasicSR's and EDSR's folders."""
+    places = (f"LRbicx{scale}", f"LR_bicubic/X{scale}")
+    below = next((found for place in places if (found := _below(folder, place)) is not None), None)
+    if below is None:
+        raise InputError(f"{folder} has no LR images of scale {scale}: neither {' nor '.join(places)} is there.")
+    by_stem = {path.stem: path for path in list_images(below)}
+    files = {name: by_stem.get(name) or by_stem.get(f"{name}x{scale}") for name in names}
+    missing = [name for name, path in files.items() if path is None]
+    if missing:
+        raise InputError(f"{below} has no LR image of {', '.join(missing)} (called so, or with x{scale} behind).")
+    return {name: path for name, path in files.items() if path is not None}
 
 
 def _name_of(folder: Path) -> str:

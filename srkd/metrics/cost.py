@@ -1,9 +1,11 @@
-"""What a network costs: parameters and multiply-adds (latency and memory are measured, not counted: see benchmarks).
+"""What a network costs, counted from shapes: parameters, multiply-adds, activations, convolutions, peak memory.
 
 Convention: one multiplication with its addition counts 1; convolutions, transposed convolutions and matrix products
 (linear layers, attention) count, everything else (biases, activations, additions, pixel shuffle) does not. Papers quote
 multiply-adds for a 1280 × 720 *output*: at scale s that is an input of 720/s × 1280/s, for ×4 `height=180,
-width_px=320`; the ×3 width is not whole, papers scale the count.
+width_px=320`; the ×3 width is not whole, papers scale the count. The NTIRE challenges on efficient super-resolution
+count at a 256 × 256 *input*, call a multiply-add a FLOP, and add the elements of all convolutions' outputs to what they
+call activations. PyTorch and others count two FLOPs a multiply-add.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 import weakref
 from contextlib import AbstractContextManager
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -47,6 +49,20 @@ def multi_adds(network: nn.Module, *, height: int, width_px: int, width: float =
     return counter.get_total_flops() // 2
 
 
+class Convolutions(NamedTuple):
+    """How many convolutions one pass runs, transposed ones included, and the elements of all their outputs."""
+
+    number: int
+    elements: int
+
+
+def convolutions(network: nn.Module, *, height: int, width_px: int, width: float = 1.0) -> Convolutions:
+    """Convolutions and activations of one forward pass, in NTIRE's sense. Arguments as for `multi_adds`."""
+    meter = _ConvolutionMeter()
+    _hollow_forward(network, meter, height=height, width_px=width_px, width=width)
+    return Convolutions(meter.count, meter.elements)
+
+
 def peak_activations(network: nn.Module, *, height: int, width_px: int, width: float = 1.0) -> int:
     """Bytes that the tensors of one forward pass take up at most at any one moment, without gradients.
 
@@ -74,6 +90,21 @@ def _hollow_forward(
             shape = (1, getattr(network, "num_in_ch", 3), height, width_px)
             image = torch.zeros(shape, dtype=like.dtype, device=like.device)
             torch.func.functional_call(network, hollow, (image, width))
+
+
+class _ConvolutionMeter(TorchDispatchMode):
+    """Counts the convolutions that run and the elements they make."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = self.elements = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func.overloadpacket is torch.ops.aten.convolution:
+            self.count += 1
+            self.elements += result.numel()
+        return result
 
 
 class _PeakMeter(TorchDispatchMode):

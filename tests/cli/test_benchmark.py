@@ -61,7 +61,7 @@ def test_everything_at_once(folder, checkpoint, network, tmp_path, capsys):
     assert {"torch", "device", "threads"} <= content["environment"].keys()
     assert out.with_suffix(".md").read_text().startswith("| set | model | width | PSNR | SSIM |")
     printed = capsys.readouterr().out
-    assert "warning: net was not trained at width 0.25" in printed
+    assert "Warning: net was not trained at width 0.25" in printed
     assert "Protocol y: ×2" in printed and "multi-adds" in printed
 
     lq = imresize(mod_crop(read_image(folder / "HR" / "img0.png"), 2), scale=0.5)

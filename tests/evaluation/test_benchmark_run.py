@@ -1,3 +1,4 @@
+import hashlib
 import math
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 import torch
 from reference import super_resolve
 
-from srkd.evaluation.benchmark import benchmark, evaluate_image
+from srkd.evaluation.benchmark import benchmark
 from srkd.evaluation.models import Model, bicubic, common_scale, load_models, multi_adds_720p, through, untrained_widths
 from srkd.evaluation.protocols import protocol_of
 from srkd.evaluation.sets import TestSet, find_set
@@ -156,7 +157,9 @@ def test_models_are_named_shortly_but_differently(tmp_path, network):
         save_network(path, network, params_ema=network.state_dict(), iter=5, method="CSD")
     models = load_models([paths[0], "bicubic", *paths])
     assert [model.name for model in models] == ["csd/5", str(paths[1]), str(paths[2])]
-    assert models[0].origin == {"path": str(paths[0]), "key": "params_ema", "iter": 5, "method": "CSD"}
+    digest = hashlib.sha256(paths[0].read_bytes()).hexdigest()
+    origin = {"path": str(paths[0]), "sha256": digest, "key": "params_ema", "iter": 5, "method": "CSD"}
+    assert models[0].origin == origin
 
 
 def test_multi_adds_at_scale_three_are_scaled():
@@ -169,5 +172,5 @@ def test_a_network_runs_where_it_is(network, photo):
     protocol = protocol_of("y", 2)
     sample = protocol.prepare(photo)
     network.eval()
-    wide, half = (evaluate_image(sample, through(network, width), protocol).sr for width in (1.0, 0.5))
+    wide, half = (through(network, width)(sample.lq) for width in (1.0, 0.5))
     assert np.array_equal(half, super_resolve(network, sample.lq, width=0.5)) and not np.array_equal(wide, half)

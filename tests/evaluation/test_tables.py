@@ -25,7 +25,8 @@ def result_of(values, failures=()):
 def test_three_files_with_the_same_numbers(tmp_path):
     failure = Failure("Set5", "bad", "", "cannot be read")
     paths = write_result(tmp_path / "new" / "x.json", result_of([30.0, math.inf], [failure]))
-    assert [path.name for path in paths] == ["x.json", "x.csv", "x.md"] and len(list((tmp_path / "new").iterdir())) == 3
+    assert [path.name for path in paths] == ["x.json", "x.csv", "x.md", "x.tex"]
+    assert len(list((tmp_path / "new").iterdir())) == 4
 
     content = json.loads(paths[0].read_text())
     assert content["schema"] == 1 and content["protocol"]["name"] == "y" and content["protocol"]["scale"] == 4

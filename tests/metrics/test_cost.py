@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from srkd.metrics.cost import multi_adds, parameters
+from srkd.metrics.cost import convolutions, multi_adds, parameters
 from srkd.types import InputError
 
 
@@ -87,3 +87,32 @@ def test_parameters_counts_shared_ones_once_and_no_buffers():
 def test_empty_image_is_refused():
     with pytest.raises(InputError, match="0 × 7"):
         multi_adds(Toy(), height=0, width_px=7)
+
+
+def test_convolutions_and_their_outputs_are_counted_and_nothing_else():
+    plain, depthwise, up = 8 * 35, 8 * 35, 4 * 4 * 35  # the linear layer at the end is not one
+    assert convolutions(Toy(), height=5, width_px=7) == (3, plain + depthwise + up)
+    assert convolutions(Toy(), height=5, width_px=7, width=0.25) == (1, 2 * 35)
+
+
+@pytest.mark.parametrize(("scale", "published"), [(2, 6.0e9), (3, 5.0e9), (4, 4.6e9)])
+def test_fsrcnn_by_hand_and_why_papers_have_more(scale, published):
+    """A deconvolution multiplies once for each *input* pixel; papers count it for each output pixel (CARN, table 1)."""
+    from srkd.networks.fsrcnn import FSRCNN
+
+    rows, columns = 720 // scale, 1280 // scale
+    convolution = 25 * 56 + 56 * 12 + 4 * (9 * 12 * 12) + 12 * 56
+    deconvolution = 81 * 56
+    counted = multi_adds(FSRCNN(upscale=scale), height=rows, width_px=columns)
+    assert counted == (convolution + deconvolution) * rows * columns
+    assert counted + deconvolution * (720 * 1280 - rows * columns) == pytest.approx(published, rel=0.01)
+
+
+def test_edsr_by_hand():
+    from srkd.networks.edsr import EDSR
+
+    network, pixels = EDSR(num_feat=8, num_block=2, upscale=4), 6 * 10
+    outputs = 8 * (1 + 2 * 2 + 1) + 32 + 4 * 32 + 16 * 3  # head, blocks, end of the body; two upsamplers; tail
+    inputs = 9 * (3 * 8 + 5 * 8 * 8 + 8 * 32 + 4 * 8 * 32 + 16 * 8 * 3)
+    assert convolutions(network, height=6, width_px=10) == (9, outputs * pixels)
+    assert multi_adds(network, height=6, width_px=10) == inputs * pixels

@@ -1,0 +1,91 @@
+"""What networks cost at each width: parameters, multiply-adds, activations, memory, and the time on this machine.
+
+srkd cost net_g_latest.pth --widths 1.0,0.5,1/4
+srkd cost a.pth b.pth --size 180x320 --device cuda --precision fp16 -o cost.json
+srkd cost net_g_latest.pth --no-latency
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from srkd.types import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from srkd.evaluation.cost import Cost
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Networks, widths, and what the latency is measured with."""
+    parser.add_argument("models", nargs="+", metavar="MODEL", help="checkpoint")
+    parser.add_argument("--widths", metavar="W,W", help="such as 1.0,0.5,1/3; default: those that were trained")
+    parser.add_argument(
+        "--size", metavar="HxW", help="input for memory and latency, height x width (default: of a 1280 x 720 output)"
+    )
+    parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
+    parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16", "fp16"), help="default fp32")
+    parser.add_argument("--runs", type=int, default=20, metavar="N", help="timed passes after 3 that warm up (20)")
+    parser.add_argument("--no-latency", action="store_true", help="count only, run nothing")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE.json", help="write the same as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Count, measure, show, write."""
+    from srkd.atomic import atomic_write_text
+    from srkd.cli.display import progress_bar, show_line, stdout_console
+    from srkd.evaluation.cost import conventions, cost, to_json
+    from srkd.evaluation.models import load_models
+    from srkd.inference.device import choose_device
+    from srkd.provenance import environment
+    from srkd.registry import parse_width
+
+    if args.output and args.output.suffix != ".json":
+        raise InputError(f"the file {args.output} must end in .json.")
+    if args.runs < 1:
+        raise InputError(f"--runs is at least 1, not {args.runs}; --no-latency measures nothing.")
+    widths = [parse_width(text) for text in args.widths.split(",")] if args.widths else None
+    size, device = _size(args.size), choose_device(args.device)
+    pairs = [(model, width) for model in load_models(args.models) for width in model.widths(widths) if model.network]
+    runs = 0 if args.no_latency else args.runs
+    rows: list[Cost] = []
+    with progress_bar() as progress:
+        for model, width in progress.track(pairs, description="cost"):
+            rows.append(cost(model, width, size=size, device=device, precision=args.precision, runs=runs))
+    console, machine = stdout_console(), environment(str(device))
+    _show(rows)
+    for line in conventions(rows, machine, args.precision):
+        show_line(console, line)
+    if args.output:
+        atomic_write_text(args.output, json.dumps(to_json(rows, machine, args.precision), indent=1) + "\n")
+        show_line(console, f"Written: {args.output}")
+    return 0
+
+
+def _size(given: str | None) -> tuple[int, int] | None:
+    if given is None:
+        return None
+    match = re.fullmatch(r"(\d+)[x×](\d+)", given)
+    if not match or min(height_width := (int(match[1]), int(match[2]))) < 1:
+        raise InputError(f"--size is height x width of the input, such as 180x320; it is {given!r}.")
+    return height_width
+
+
+def _show(rows: Sequence[Cost]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from srkd.cli.display import stdout_console
+    from srkd.evaluation.cost import cells, headings
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for number, name in enumerate(headings(rows)):
+        table.add_column(name, justify="right" if number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*cells(row, rows))
+    stdout_console().print(table)

@@ -1,0 +1,58 @@
+"""Whether figures compare with those in papers' tables: what is done otherwise, said in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from srkd.evaluation.results import Result
+from srkd.evaluation.sets import usual_size
+from srkd.imaging.resize import imresize, mod_crop
+from srkd.metrics.psnr import psnr
+
+SAME_LR = 45.0
+"""dB that a given LR image is from MATLAB's bicubic one where only the rounding differs: with every pixel off by one
+level it is 48 dB. OpenCV's and Pillow's bicubic are below 40 on photographs."""
+
+RE_DERIVED = 3
+"""LR images of a set that are derived again to compare."""
+
+
+def lr_likeness(gt: NDArray[np.uint8], lq: NDArray[np.uint8], scale: int) -> float:
+    """PSNR in dB of a given LR image [h, w, 3] against MATLAB's bicubic shrinking of the mod-cropped `gt`."""
+    return psnr(lq, imresize(mod_crop(gt, scale), size=lq.shape[:2]))
+
+
+def reservations(result: Result, *, likeness: Mapping[str, float], approximate: Sequence[str]) -> list[str]:
+    """Why figures of `result` don't compare with papers' tables; a sentence each, empty where they do.
+
+    Args:
+        result: with its summary.
+        likeness: lowest `lr_likeness` by set, of sets whose LR images were given.
+        approximate: models whose result depends on the windows it was made in.
+    """
+    found = result.protocol.unlike_tables()
+    if result.protocol.self_ensemble:
+        found.append("Models with a plus are run with self-ensemble: compare them with rows so marked (EDSR+) only.")
+    for entry in result.sets:
+        name, images, usual = entry["name"], entry["images"], usual_size(entry["name"])
+        if usual not in (None, images):
+            found.append(f"{name} has {images} images here; tables have the mean over {usual}.")
+    for name in dict.fromkeys(failure.set for failure in result.failures):
+        short = [summary for summary in result.summary if summary.set == name and summary.n < summary.n_expected]
+        fewest = min((summary.n for summary in short), default=0)
+        if short:
+            found.append(f"{name} is without images that failed: means are over {fewest} of {short[0].n_expected}.")
+    for name, decibels in likeness.items():
+        if decibels < SAME_LR:
+            found.append(
+                f"The LR images of {name} are not MATLAB's bicubic ones (as little as {decibels:.1f} dB from them)."
+            )
+    if approximate:
+        found.append(
+            f"{', '.join(approximate)}: the network sees the whole image, in windows (tile {result.tile}) its figures "
+            "are approximations."
+        )
+    return found
