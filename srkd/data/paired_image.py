@@ -10,9 +10,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from srkd.data.cache import PairCache, Progress, Recipe, in_file, in_memory
+from srkd.data.degradation import BICUBIC, Degradation, degrade
 from srkd.data.pairing import Pair, find_pairs
 from srkd.data.storage import RGB8, StoredImage, first_few, is_lmdb
-from srkd.imaging.resize import imresize
 from srkd.registry import DATASETS
 from srkd.types import InputError
 
@@ -49,6 +49,7 @@ class PairedImageDataset:
             pixels larger than a multiple of the scale; the rest is cut off at the bottom and right.
         dataroot_lq: the low-resolution images, in lists of the same length. None: each is made from the whole gt by
             MATLAB's bicubic, rounded to uint8.
+        degradation: how the lq images are made instead, without dataroot_lq: `{type: BD}`; see `Degradation`.
         filename_tmpl: stem of the lq file, `{}` being the gt's; `{}x4` is tried by itself where `{}` finds nothing.
         meta_info_file: its lines (`0001_s001.png (480,480,3)`) choose and order the gt images.
         io_backend: see `IOBackend`.
@@ -73,6 +74,7 @@ class PairedImageDataset:
         scale: int,
         dataroot_gt: str | list[str],
         dataroot_lq: str | list[str] | None = None,
+        degradation: Degradation = BICUBIC,
         filename_tmpl: str = "{}",
         meta_info_file: str | None = None,
         io_backend: IOBackend = IOBackend(),
@@ -85,6 +87,11 @@ class PairedImageDataset:
             raise InputError(f"scale is {scale}; it must be at least 1.")
         if gt_size is not None and (gt_size < scale or gt_size % scale):
             raise InputError(f"gt_size is {gt_size}; it must be a positive multiple of the scale, {scale}.")
+        if dataroot_lq is not None and degradation.type != "BI":
+            raise InputError(
+                f"degradation {degradation.type} makes the low-resolution images from dataroot_gt: remove it, "
+                f"or dataroot_lq ({dataroot_lq})."
+            )
         roots_gt = _paths(dataroot_gt)
         roots_lq = None if dataroot_lq is None else _paths(dataroot_lq)
         _check_backend(io_backend, [*roots_gt, *(roots_lq or [])])
@@ -93,6 +100,7 @@ class PairedImageDataset:
         self.use_hflip = use_hflip
         self.use_rot = use_rot
         self.io_backend = io_backend
+        self.degradation = degradation
         pairs = find_pairs(
             roots_gt,
             roots_lq,
@@ -132,8 +140,9 @@ class PairedImageDataset:
         """
         if self.io_backend.type != "cache" or self._cache is not None:
             return
+        made = "" if self.degradation.type == "BI" else str(self.degradation)
         recipe = Recipe(
-            names=[pair.gt.where if pair.lq is None else f"{pair.gt.where} {pair.lq.where}" for pair in self._pairs],
+            names=[f"{pair.gt.where} {pair.lq.where if pair.lq else made}".rstrip() for pair in self._pairs],
             identity=[[pair.gt.identity(), pair.lq.identity() if pair.lq else None] for pair in self._pairs],
             sizes=self._sizes,
             scale=self.scale,
@@ -148,7 +157,7 @@ class PairedImageDataset:
         pair, scale = self._pairs[index], self.scale
         height, width = pair.size
         gt = _read(pair.gt)[: height * scale, : width * scale]
-        lq = imresize(gt, scale=1 / scale) if pair.lq is None else _read(pair.lq)
+        lq = _read(pair.lq) if pair.lq else degrade(gt, self.degradation, scale=scale, name=pair.name)
         padded_height, padded_width = self._sizes[index]
         below, right = padded_height - height, padded_width - width
         return _mirror(lq, below, right), _mirror(gt, below * scale, right * scale)
