@@ -55,6 +55,7 @@ def download(
     target: Path,
     *,
     sha256_prefix: str = "",
+    md5: str = "",
     size: int | None = None,
     progress: Progress = silent,
     retries: int = 3,
@@ -67,6 +68,7 @@ def download(
         url: http or https; a server asked by https may not redirect to http.
         target: where the file goes; its folder is made.
         sha256_prefix: what the SHA-256 must begin with (empty: anything).
+        md5: what the MD5 must be (empty: anything).
         size: what the size must be, in bytes.
         progress: told how far it is.
         retries: attempts after the first one that may end without bringing the file further.
@@ -95,7 +97,7 @@ def download(
                 log.warning("%s: %s; trying again in %g s.", target.name, error, seconds)
                 time.sleep(seconds)
         try:
-            digest = checked(part.path, sha256_prefix=sha256_prefix, size=size)
+            digest = checked(part.path, sha256_prefix=sha256_prefix, md5=md5, size=size)
         except MismatchError as error:
             part.remove()
             raise WorkError(
@@ -106,11 +108,11 @@ def download(
     return digest
 
 
-def checked(path: Path, *, sha256_prefix: str = "", size: int | None = None) -> str:
+def checked(path: Path, *, sha256_prefix: str = "", md5: str = "", size: int | None = None) -> str:
     """The SHA-256 of a file, 64 hexadecimal digits.
 
     Raises:
-        MismatchError: it does not begin as it must, or the size is wrong.
+        MismatchError: it does not begin as it must, or the MD5 or the size is wrong.
     """
     found = path.stat().st_size
     if size is not None and found != size:
@@ -120,6 +122,11 @@ def checked(path: Path, *, sha256_prefix: str = "", size: int | None = None) -> 
     if not digest.startswith(sha256_prefix):
         rest = "…" if len(sha256_prefix) < len(digest) else ""
         raise MismatchError(f"its SHA-256 is {digest}, expected {sha256_prefix}{rest}")
+    if md5:
+        with path.open("rb") as file:
+            found_md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        if found_md5 != md5:
+            raise MismatchError(f"its MD5 is {found_md5}, expected {md5}")
     return digest
 
 

@@ -28,6 +28,7 @@ class Source:
         licence: what they state.
         file: its name, here and in a mirror; by default that of the address.
         sha256: what its SHA-256 begins with, 8 to 64 hexadecimal digits; empty: not published.
+        md5: all 32 digits; empty: not known. It finds every accident, and nothing that was made to fit.
         size: in bytes; None: not published.
     """
 
@@ -36,6 +37,7 @@ class Source:
     licence: str
     file: str = ""
     sha256: str = ""
+    md5: str = ""
     size: int | None = None
 
     def __post_init__(self) -> None:
@@ -129,7 +131,7 @@ def _is_address(place: str) -> bool:
 def _of_own(target: Path, source: Source) -> str:
     try:
         with disk_errors(target):
-            return checked(target, sha256_prefix=source.sha256, size=source.size)
+            return checked(target, sha256_prefix=source.sha256, md5=source.md5, size=source.size)
     except MismatchError as error:
         raise WorkError(
             f"{target} is there already but is another file: {error}. Move it away, or choose another folder (-o)."
@@ -140,10 +142,10 @@ def _copied(original: Path, target: Path, source: Source) -> str:
     try:
         with disk_errors(target), atomic_path(target) as temporary:
             shutil.copyfile(original, temporary)
-            return checked(temporary, sha256_prefix=source.sha256, size=source.size)
+            return checked(temporary, sha256_prefix=source.sha256, md5=source.md5, size=source.size)
     except MismatchError as error:
         raise WorkError(f"{original} of the mirror is not {source.url}: {error}. Replace it there.") from None
 
 
 def _downloaded(url: str, target: Path, source: Source, progress: Progress) -> str:
-    return download(url, target, sha256_prefix=source.sha256, size=source.size, progress=progress)
+    return download(url, target, sha256_prefix=source.sha256, md5=source.md5, size=source.size, progress=progress)
