@@ -1,11 +1,8 @@
-"""Files that srkd knows by name: weights of networks, downloaded from their authors or copied from a mirror.
+"""Weights of networks, downloaded from their authors or copied from a mirror.
 
-  srkd data get-model                      what there is: name, size, licence
-  srkd data get-model edsr_baseline_x2     downloads it, or goes on where an interrupted download ended
-  srkd data get-model edsr_baseline_x2 -o weights/
-
-Files go to $SRKD_HOME/models, or models/ in the user's cache folder. $SRKD_MIRROR, a folder or an address, is looked at
-first: it has the files in models/. Sizes and checksums are examined wherever a file is from.
+srkd data get-model                      what there is: name, size, licence
+srkd data get-model edsr_baseline_x2     downloads it, or goes on where an interrupted download ended
+srkd data get-model edsr_baseline_x2 -o weights/
 """
 
 from __future__ import annotations
@@ -21,11 +18,9 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What to do, and with which file."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    get_model = actions.add_parser("get-model", help="list the weights that are known, or get one of them")
-    get_model.add_argument("name", nargs="?", metavar="NAME", help="which; without it they are listed")
-    get_model.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="where the file goes")
+    """Which file."""
+    parser.add_argument("name", nargs="?", metavar="NAME", help="which; without it they are listed")
+    parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="where the file goes")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -75,7 +70,7 @@ def show_sources(console: Console, sources: dict[str, Source]) -> None:
     table = Table("name", "what it is", "size", "verified by", "licence")
     for name, source in sources.items():
         size = "?" if source.size is None else f"{source.size / 1e6:.1f} MB"
-        table.add_row(name, source.what, size, _means(source) or "nothing", source.licence)
+        table.add_row(name, source.what, size, means(source) or "nothing", source.licence)
     console.print(table)
 
 
@@ -83,8 +78,8 @@ def show_fetched(console: Console, fetched: Fetched, source: Source) -> None:
     """Where the file is, on a line of its own; then size, checksum, licence and origin."""
     from srkd.cli.display import show_line
 
-    means = _means(source)
-    verdict = f"verified by {means}" if means else "not verified: its authors published no checksum"
+    by = means(source)
+    verdict = f"verified by {by}" if by else "not verified: its authors published no checksum"
     for line in (
         str(fetched.path),
         f"what:     {source.what}",
@@ -97,8 +92,8 @@ def show_fetched(console: Console, fetched: Fetched, source: Source) -> None:
         show_line(console, line)
 
 
-def _means(source: Source) -> str:
+def means(source: Source) -> str:
     """What a file of this source is verified by; empty where there is nothing."""
     if not source.sha256:
-        return ""
+        return "MD5" if source.md5 else ""
     return "SHA-256" if len(source.sha256) == 64 else f"{len(source.sha256)} digits of SHA-256"

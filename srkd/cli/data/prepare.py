@@ -1,0 +1,72 @@
+"""What training from a folder of high-resolution images may want, in BasicSR's names and places.
+
+  srkd data prepare datasets/DIV2K/DIV2K_train_HR --scale 2,4 -o datasets/DIV2K
+      DIV2K_train_LR_bicubic/X2/0001x2.png, … X4/0001x4.png: MATLAB's bicubic, rounded to 8 bits
+  … --sub-images 480 --step 240
+      DIV2K_train_HR_sub/0001_s001.png, DIV2K_train_LR_bicubic/X2_sub/0001_s001.png: overlapping pieces
+  … --cache /fast/disk
+      the pairs decoded, in the file that io_backend: {type: cache, path: /fast/disk} will use
+  … --meta-info
+      meta_info_DIV2K_train_HR_sub.txt: `0001_s001.png (480,480,3)`
+
+Nothing of this is necessary: training makes LR images by itself. What is there already is left alone, so that the same
+command goes on after an interruption; a folder that holds something else is refused.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to write, from what."""
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="high-resolution images")
+    parser.add_argument("--scale", required=True, metavar="S[,S…]", help="scales of the LR images, for example 2,3,4")
+    parser.add_argument("--sub-images", type=int, metavar="SIDE", help="also cut pieces of this side (BasicSR: 480)")
+    parser.add_argument("--step", type=int, default=240, metavar="N", help="from one piece to the next (240)")
+    parser.add_argument("--cache", type=Path, metavar="FOLDER", help="also write the decoded pairs there")
+    parser.add_argument("--meta-info", action="store_true", help="also write BasicSR's list of the images")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="where the new folders go")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prepare."""
+    from srkd.cli.data.bars import counting
+    from srkd.cli.display import show_line, stdout_console
+    from srkd.data.paired_image import IOBackend, PairedImageDataset
+    from srkd.data.prepare import Preparation, prepare, write_meta_info
+
+    console = stdout_console()
+    wanted = Preparation(args.folder, args.output, _scales(args.scale), args.sub_images, args.step)
+    with counting("preparing") as progress:
+        images, made = prepare(wanted, progress)
+    show_line(console, f"{images} images: {made} worked on, {images - made} were complete already.")
+    with_pieces = args.sub_images is not None
+    gt = wanted.hr_sub if with_pieces else args.folder
+    for folder in [*([gt] if with_pieces else []), *(wanted.lr(scale) for scale in wanted.scales)]:
+        show_line(console, str(folder))
+    if with_pieces:
+        for scale in wanted.scales:
+            show_line(console, str(wanted.lr(scale, sub=True)))
+    if args.meta_info:
+        file = args.output / f"meta_info_{gt.resolve().name}.txt"
+        show_line(console, f"{file} ({write_meta_info(gt, file)} images)")
+    if args.cache:
+        for scale in wanted.scales:
+            lq = wanted.lr(scale, sub=with_pieces)
+            backend = IOBackend("cache", str(args.cache))
+            data = PairedImageDataset(scale=scale, dataroot_gt=str(gt), dataroot_lq=str(lq), io_backend=backend)
+            with counting(f"decoding ×{scale}") as progress:
+                data.prepare(progress)
+            show_line(console, f"{len(data)} decoded pairs ×{scale} in {args.cache}")
+    return 0
+
+
+def _scales(text: str) -> list[int]:
+    from srkd.types import InputError
+
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() for part in parts):
+        raise InputError(f"--scale is {text!r}; it takes whole numbers with commas between them, for example 2,3,4.")
+    return [int(part) for part in parts]
