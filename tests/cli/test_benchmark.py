@@ -175,3 +175,76 @@ def test_option_file_without_weights_or_with_other_flags(test_file, capsys):
     assert main(["benchmark", "-opt", str(test_file), "--scale", "2", "--save-images", "x"]) == 2
     error = capsys.readouterr().err
     assert "path.pretrain_network_g is missing" in error and "--scale, --save-images cannot be given" in error
+
+
+def test_several_protocols_have_a_file_each_and_none_is_computed_twice(folder, checkpoint, tmp_path, capsys):
+    command = ["benchmark", str(checkpoint), "--sets", str(folder), "--protocol", "y,rgb", "--lpips", "alex"]
+    command += ["-o", str(tmp_path / "x.json"), "--device", "cpu"]
+    assert main(command) == 0
+    files = {path.name for path in tmp_path.iterdir() if path.name.startswith("x")}
+    assert files == {f"x_{name}.{suffix}" for name in ("y", "rgb") for suffix in ("json", "csv", "md", "tex")}
+    contents = [json.loads((tmp_path / f"x_{name}.json").read_text()) for name in ("y", "rgb")]
+    assert [content["protocol"]["name"] for content in contents] == ["y", "rgb"]
+    assert contents[1]["warnings"] and not contents[0]["warnings"]
+    printed = capsys.readouterr().out
+    assert "9 of 9 rows" not in printed and "Warning: PSNR and SSIM are of RGB" in printed
+    assert main(command) == 0
+    assert capsys.readouterr().out.count("9 of 9 rows are from an earlier run") == 2
+    assert main([*command, "--overwrite"]) == 0
+    assert "earlier run" not in capsys.readouterr().out
+
+
+def test_lpips_without_weights_says_so_and_exits_0(folder, checkpoint, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("SRKD_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    command = ["benchmark", str(checkpoint), "--sets", str(folder), "--lpips", "vgg", "-o", str(tmp_path / "x.json")]
+    assert main(command) == 0
+    assert json.loads((tmp_path / "x.json").read_text())["missing"] == {
+        "lpips": "no weights: srkd data get-model vgg16"
+    }
+    printed = capsys.readouterr().out
+    assert "– (no weights)" in printed and "LPIPS has no figures: no weights: srkd data get-model vgg16." in printed
+
+
+def test_ctrl_c_keeps_what_was_found(folder, checkpoint, tmp_path, monkeypatch, capsys):
+    from srkd.evaluation import pipeline
+
+    score, calls = pipeline.Run._score, []
+
+    def interrupted(self, *args):
+        calls.append(1)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return score(self, *args)
+
+    monkeypatch.setattr(pipeline.Run, "_score", interrupted)
+    command = ["benchmark", str(checkpoint), "--sets", str(folder), "-o", str(tmp_path / "x.json")]
+    assert main(command) == 130
+    partial = tmp_path / "x.partial.jsonl"
+    assert f"What was found is kept in {partial}" in capsys.readouterr().err
+    assert partial.exists() and not (tmp_path / "x.json").exists()
+    assert main(command) == 0
+    assert "4 of 9 rows are from an earlier run" in capsys.readouterr().out and not partial.exists()
+
+
+def test_self_ensemble_tile_and_pictures(folder, checkpoint, tmp_path):
+    out, images = tmp_path / "x.json", tmp_path / "images"
+    command = ["benchmark", str(checkpoint), "--sets", str(folder), "--limit", "1", "--widths", "0.5", "-o", str(out)]
+    command += ["--self-ensemble", "--tile", "16"]
+    assert main(command) == 0
+    assert main([*command, "--save-images", str(images)]) == 0  # rows without their picture are made again
+    content = json.loads(out.read_text())
+    assert content["tile"] == 16 and content["protocol"]["self_ensemble"] is True
+    assert [row["model"] for row in content["rows"]] == ["bicubic", "net+"]
+    assert content["timing"]["reused_rows"] == 0 and len(list((images / "mine").iterdir())) == 2
+    assert main(["benchmark", str(checkpoint), "--sets", str(folder), "--tile", "few"]) == 2
+
+
+def test_given_lr_images(folder, checkpoint, tmp_path, capsys):
+    for path in (folder / "HR").iterdir():
+        write_image(folder / "LRbicx2" / path.name, np.flipud(imresize(mod_crop(read_image(path), 2), scale=0.5)))
+    command = ["benchmark", str(checkpoint), "--sets", str(folder)]
+    assert main([*command, "--given-lr"]) == 0
+    assert "LR images of mine are not MATLAB's bicubic ones" in capsys.readouterr().out
+    assert main(command) == 0
+    assert "MATLAB's bicubic ones" not in capsys.readouterr().out

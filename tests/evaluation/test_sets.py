@@ -65,3 +65,44 @@ def test_folder_without_images_and_twins(tmp_path):
 def test_known_sets(root):
     write_image(root / "set14" / "a.png", GREY)
     assert known_sets() == {"Set14": root / "set14"}
+
+
+@pytest.mark.parametrize(
+    ("place", "asked"), [("benchmark/B100/HR", "BSDS100"), ("Benchmark/set14/HR", "Set14"), ("MANGA109", "manga109")]
+)
+def test_names_below_benchmark_as_edsr_unpacks_it(root, place, asked):
+    write_image(root / place / "a.png", GREY)
+    assert list(find_set(asked).images) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("gt", "lr"),
+    [("GTmod12/a.png", "LRbicx2/a.png"), ("GTmod12/a.png", "LRbicx2/ax2.png"), ("HR/a.png", "LR_bicubic/X2/ax2.png")],
+)
+def test_lr_images_of_either_layout(tmp_path, gt, lr):
+    write_image(tmp_path / "Set5" / gt, GREY)
+    write_image(tmp_path / "Set5" / lr, GREY[:4, :4] + 7)
+    for place in (tmp_path / "Set5", (tmp_path / "Set5" / gt).parent):
+        truth, given = find_set(str(place), given_lr=2).read(0)
+        assert truth.shape == (8, 9, 3) and given.shape == (4, 4, 3) and given[0, 0, 0] == 7
+    assert find_set(str(tmp_path / "Set5")).read(0)[1] is None
+    with pytest.raises(InputError, match="no LR images of scale 4: neither LRbicx4 nor LR_bicubic/X4"):
+        find_set(str(tmp_path / "Set5"), given_lr=4)
+    write_image((tmp_path / "Set5" / gt).with_name("b.png"), GREY)
+    with pytest.raises(InputError, match="no LR image of b "):
+        find_set(str(tmp_path / "Set5"), given_lr=2)
+
+
+def test_the_stamp_changes_with_the_files_only(tmp_path):
+    write_image(tmp_path / "s" / "a.png", GREY)
+    before = find_set(str(tmp_path / "s"))
+    assert before.stamp == find_set(str(tmp_path / "s")).stamp == before.first(0).stamp
+    assert before.origin == str(tmp_path / "s")
+    write_image(tmp_path / "s" / "b.png", GREY)
+    assert find_set(str(tmp_path / "s")).stamp != before.stamp
+
+
+def test_known_sets_are_found_under_any_of_their_names(root):
+    write_image(root / "BSDS100" / "a.png", GREY)
+    write_image(root / "benchmark" / "Set5" / "HR" / "a.png", GREY)
+    assert known_sets() == {"Set5": root / "benchmark" / "Set5", "B100": root / "BSDS100"}

@@ -1,6 +1,7 @@
 import csv
 import json
 import math
+import re
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from srkd.evaluation.benchmark import Result, mean
 from srkd.evaluation.protocols import protocol_of
 from srkd.evaluation.results import Failure, Row, Summary
-from srkd.evaluation.tables import metric_text, to_json, write_result
+from srkd.evaluation.tables import cells, headings, metric_text, notes, to_csv, to_json, to_latex, write_result
 from srkd.types import InputError
 
 MACHINE = {"srkd_version": "1", "torch": "2", "hardware": "abacus", "device": "cpu", "threads": 1}
@@ -78,3 +79,30 @@ def test_json_is_strict_and_says_identical_exactly_where_psnr_is_infinite(values
 def test_digits():
     assert [metric_text("psnr", 28.43142), metric_text("PSNR_y", 28.43142)] == ["28.431", "28.431"]
     assert [metric_text("ssim", 0.811269), metric_text("ssim", None)] == ["0.8113", "–"]
+
+
+def test_latex_escapes_names_and_marks_the_best_of_each_set():
+    result = result_of([30.0])
+    metrics = {"a_b+": {"psnr": 31.25, "ssim": 0.9}, "c&d": {"psnr": 30.5, "ssim": 0.9, "lpips": 0.1}}
+    result.summary = [
+        Summary(name, model, 1.0, 1, 1, values, None, None, None)
+        for name in ("Set5", "Set14")
+        for model, values in metrics.items()
+    ]
+    result.rows = [Row("Set5", "i", "c&d", 1.0, metrics["c&d"], None)]
+    result.warnings = ["50 % of it"]
+    lines = to_latex(result).splitlines()
+    assert r"Set5 & a\_b+ & 1 & \textbf{31.250} & \textbf{0.9000} & -- & -- & -- & -- \\" in lines
+    assert r"Set14 & c\&d & 1 & 30.500 & \textbf{0.9000} & \textbf{0.1000} & -- & -- & -- \\" in lines
+    assert lines.count(r"\midrule") == 2 and "% Warning: 50 % of it" in lines
+    body = [line for line in lines if not line.startswith(("%", "\\"))]
+    columns = re.search(r"tabular}{(\w+)}", "\n".join(lines))[1]
+    assert {line.count(" & ") + 1 for line in body} == {len(columns)}
+
+
+def test_columns_without_figures_say_why():
+    result = result_of([30.0])
+    result.missing = {"lpips": "no weights: srkd data get-model alexnet"}
+    assert "– (no weights)" in cells(result.summary[0], result) and headings(result)[5] == "LPIPS"
+    assert "LPIPS has no figures: no weights: srkd data get-model alexnet." in notes(result)
+    assert to_csv(result).splitlines()[1].split(",")[6] == ""
