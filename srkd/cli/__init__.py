@@ -20,7 +20,7 @@ COMMANDS = {
     "compare": ("compare", "whether a difference between results is one: images paired, seeds, in words"),
     "upscale": ("upscale", "super-resolve images or folders, at any width"),
     "export": ("export", "write a physically smaller network: .pth, .safetensors, .onnx or .pt2, parity-checked"),
-    "data": ("data", "weights of networks by name: download, resume, verify"),
+    "data": ("data", "image sets and weights: get, prepare, check (damage, pairs, kernels, leaks)"),
     "list": ("listing", "networks, methods, datasets and metrics, and their options"),
     "doctor": ("doctor", "versions, devices, and what is missing"),
     "demo": ("demo", "train, distil, measure, upscale and export in a few minutes, without a download"),

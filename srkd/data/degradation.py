@@ -2,7 +2,7 @@
 
 BI, BD and DN are the papers' names; BD and DN are reported at ×3. Blurring is kornia's, shrinking is MATLAB's
 `imresize` as everywhere in srkd. JPEG is not kornia's: its `jpeg_codec_differentiable` is made for gradients, and gives
-pixels that no file holds (37 dB from OpenCV's at quality 10, 44 at 75; it keeps 0.4 to 0.8 dB more of the image).
+pixels that no file holds (37 dB from OpenCV's at quality 10, 44 at 75; it keeps 0.5 to 0.8 dB more of the image).
 Networks meet the JPEGs of real encoders, so the image goes through OpenCV's (libjpeg, chroma halved) and back.
 
 Papers: BD and DN: K. Zhang et al., "Learning deep CNN denoiser prior for image restoration", CVPR 2017 (BD); Y. Zhang
@@ -124,7 +124,9 @@ def jpeg(image: RGB8, quality: int) -> RGB8:
     """Encode as JPEG and decode."""
     ok, data = cv2.imencode(".jpg", np.ascontiguousarray(image[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, quality])
     assert ok, image.shape
-    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert decoded is not None, image.shape
+    return np.ascontiguousarray(decoded[..., ::-1], dtype=np.uint8)
 
 
 def _rounded(values: NDArray[np.float64]) -> RGB8:

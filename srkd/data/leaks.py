@@ -42,11 +42,11 @@ LARGEST = 512  # images are shrunk to this length before points are looked for
 MOST_POINTS = 600
 FEWEST_POINTS = 12  # an image with fewer cannot be recognised
 AGREEING = 6  # pairs of points that have to agree on a similarity
-RATIO = 0.8  # a nearest point counts if it is this much nearer than the nearest of any other image
+RATIO = 0.8  # a point counts if it is this much nearer than those of other images; see `_distinctive`
 COPY = 0.75  # correlation of details from which on two pictures are one
 LEAST_OVERLAP = 400  # pixels
 
-_NEIGHBOURS = 6
+_NEIGHBOURS = 8
 
 
 @dataclass(frozen=True)
@@ -149,17 +149,14 @@ class Benchmarks:
         nearest, squares = (np.asarray(a) for a in self._index.knnSearch(wanted, neighbours, params={"checks": 48}))
         nearest = nearest.astype(np.int64)
         owners = self._owner[nearest]
-        # Windows of one facade resemble each other; what counts is how far the nearest point of another image is.
-        others = np.where(owners == owners[:, :1], np.inf, squares).min(axis=1)
-        good = np.flatnonzero(squares[:, 0] < RATIO**2 * others)
+        asked, which = _distinctive(owners, squares)
         matches: list[tuple[int, NDArray[np.int64]]] = []
-        for number, _ in Counter(owners[good, 0].tolist()).most_common(3):
-            mine = good[owners[good, 0] == number]
-            mine = mine[np.argsort(squares[mine, 0], kind="stable")]
-            theirs, best = np.unique(nearest[mine, 0], return_index=True)  # each point at most once
+        for number, _ in Counter(owners[asked, which].tolist()).most_common(3):
+            mine = np.flatnonzero(owners[asked, which] == number)
+            mine = mine[np.argsort(squares[asked[mine], which[mine]], kind="stable")]
+            theirs, best = np.unique(nearest[asked[mine], which[mine]], return_index=True)  # each point at most once
             if len(theirs) >= AGREEING:
-                pairs = np.stack([mine[best], theirs - self._first[number]], axis=1)
-                matches.append((int(number), pairs.astype(np.int64)))
+                matches.append((int(number), np.stack([asked[mine[best]], theirs - self._first[number]], axis=1)))
         return matches
 
     def _compare(
@@ -254,6 +251,28 @@ def _points(image: RGB8) -> _Points:
     return _Points(
         grey, shrink, places, np.sqrt(descriptors / np.maximum(descriptors.sum(axis=1, keepdims=True), 1e-9))
     )
+
+
+def _distinctive(owners: NDArray[np.int64], squares: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Which neighbours [N, K] say something, as (row, column) of each.
+
+    Windows of one facade resemble each other, so that a point need not be nearer than others of its own image; and one
+    picture may be in two benchmarks. Hence the nearest neighbours in the nearest two images count, if they are much
+    nearer than any in a third.
+
+    Args:
+        owners: the image that each neighbour is in, the nearest neighbour first.
+        squares: of the distances.
+    """
+    rows = np.arange(len(owners))
+    elsewhere = owners != owners[:, :1]
+    second = elsewhere.argmax(axis=1)  # 0 where all neighbours are in one image
+    third = np.where(elsewhere & (owners != owners[rows, second][:, None]), squares, np.inf).min(axis=1)
+    has_second = np.flatnonzero(second)
+    asked = np.concatenate([rows, rows[has_second]])
+    which = np.concatenate([np.zeros_like(rows), second[has_second]])
+    good = squares[asked, which] < RATIO**2 * third[asked]
+    return asked[good], which[good]
 
 
 def _mirrored(descriptors: Array) -> Array:

@@ -49,7 +49,8 @@ class PairedImageDataset:
             pixels larger than a multiple of the scale; the rest is cut off at the bottom and right.
         dataroot_lq: the low-resolution images, in lists of the same length. None: each is made from the whole gt by
             MATLAB's bicubic, rounded to uint8.
-        degradation: how the lq images are made instead, without dataroot_lq: `{type: BD}`; see `Degradation`.
+        degradation: how the lq images are made instead, without dataroot_lq: `{type: BD}`, `{type: DN, sigma: 30}`,
+            `{type: JPEG, quality: 50}`; see `Degradation`.
         filename_tmpl: stem of the lq file, `{}` being the gt's; `{}x4` is tried by itself where `{}` finds nothing.
         meta_info_file: its lines (`0001_s001.png (480,480,3)`) choose and order the gt images.
         io_backend: see `IOBackend`.

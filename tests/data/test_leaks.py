@@ -83,6 +83,13 @@ def test_a_change_of_aspect_does_not_hide_a_leak(benchmarks, scenes) -> None:
     assert (leak.benchmark, leak.share) == ("Set4/cat", pytest.approx(1, abs=0.1))
 
 
+def test_a_picture_that_is_in_two_benchmarks_is_found_in_both(scenes) -> None:
+    both = {**scenes, "again": resized(scenes["cat"], 0.8)[10:, 15:]}
+    benchmarks = Benchmarks([picture(name, image) for name, image in both.items()])
+    leaks = benchmarks.find(picture("train", scenes["cat"][20:, ::-1]))
+    assert {leak.benchmark for leak in leaks} == {"cat", "again"}
+
+
 def test_other_pictures_are_no_leaks(benchmarks, scenes) -> None:
     from skimage import data
 
