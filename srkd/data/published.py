@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import tomllib
 from collections.abc import Callable
@@ -121,7 +122,7 @@ def _from_archive(
 
 
 def _from_files(wanted: ImageSet, target: Path, downloads: Path, *, mirror: str, progress: Progress | None) -> None:
-    """One download an image; they are collected in `downloads` and copied into place when all are there."""
+    """One download an image; they are collected in `downloads` and leave it when all are there."""
     folder = downloads / wanted.folder
     tell = progress or _silent
     for number in range(1, wanted.images + 1):
@@ -137,6 +138,7 @@ def _from_files(wanted: ImageSet, target: Path, downloads: Path, *, mirror: str,
                 file = Path(wanted.files.format(number=number).rpartition("/")[2])
                 (inner / f"img_{number:03d}{file.suffix}").write_bytes((folder / file).read_bytes())
             (Path(name) / target.name).rename(target)
+        shutil.rmtree(folder)
 
 
 def _silent(what: str, done: int, total: int | None) -> None:

@@ -105,3 +105,4 @@ def test_a_set_of_single_files_comes_into_place_when_all_are_there(tmp_path: Pat
     folder, _ = get_set(wanted, tmp_path / "sets", tmp_path / "dl", mirror=str(mirror.parent))
     assert sorted(path.name for path in (folder / "HR").iterdir()) == ["img_001.png", "img_002.png"]
     assert (folder / "HR" / "img_002.png").read_bytes() == b"2"
+    assert list((tmp_path / "dl").iterdir()) == []
