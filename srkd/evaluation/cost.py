@@ -123,7 +123,7 @@ def to_json(rows: Sequence[Cost], machine: Mapping[str, Any], precision: str) ->
         "kind": "cost",
         "convention": CONVENTION,
         "environment": dict(machine),
-        "precision": precision,
+        "precision": _arithmetic(machine, precision),
         "rows": [asdict(row) for row in rows],
     }
 
@@ -166,10 +166,16 @@ def conventions(rows: Sequence[Cost], machine: Mapping[str, Any], precision: str
     if timed:
         lines.append(
             f"Latency at that size: {timed.runs} passes after {WARM_UP} that warm up, {machine['hardware']} "
-            f"({machine['device']}), {precision}, {machine['threads']} threads, torch {machine['torch']}, "
-            f"srkd {machine['srkd_version']}."
+            f"({machine['device']}), {_arithmetic(machine, precision)}, {machine['threads']} threads, "
+            f"torch {machine['torch']}, srkd {machine['srkd_version']}."
         )
     return lines
+
+
+def _arithmetic(machine: Mapping[str, Any], precision: str) -> str:
+    """The precision, and whether a GPU rounds fp32 on the way as PyTorch lets it."""
+    rounds = precision == "fp32" and str(machine["device"]).startswith("cuda") and torch.backends.cudnn.allow_tf32
+    return "fp32 (TF32 in convolutions)" if rounds else precision
 
 
 def _mib(value: int | None) -> str:

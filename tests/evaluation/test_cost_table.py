@@ -42,6 +42,7 @@ def test_table_and_json_say_how(network):
                  "abacus (cpu), fp32, 1 threads, torch 2"):  # fmt: skip
         assert word in text
     content = to_json(rows, MACHINE, "fp32")
+    assert "TF32" in to_json(rows, {**MACHINE, "device": "cuda:0"}, "fp32")["precision"]
     assert set(CONVENTION) <= content["rows"][0].keys() and content["kind"] == "cost"
     counted = [cost(Model("net", network), 1.0, runs=0)]
     assert len(headings(counted)) == len(cells(counted[0], counted)) == 8
