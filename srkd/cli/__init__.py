@@ -13,7 +13,7 @@ from srkd.types import InputError, WorkError, did_you_mean
 
 COMMANDS = {
     "train": ("train", "train or distil a network from an option file"),
-    "benchmark": ("benchmark", "PSNR and SSIM of networks on test sets, at any width"),
+    "benchmark": ("benchmark", "PSNR, SSIM and LPIPS of networks on test sets, at any width"),
     "test": ("benchmark", "the same (BasicSR's word)"),
     "score": ("score", "PSNR and SSIM of images somebody else produced"),
     "cost": ("cost", "parameters, multiply-adds, activations, memory and latency of networks, at any width"),
