@@ -98,7 +98,9 @@ def test_check_finds_a_leak_of_a_known_set_and_says_1(hr, tmp_path, photo, capsy
 
 def test_check_without_benchmarks_says_so_and_with_wrong_ones_too(hr, capsys):
     assert main(["data", "check", str(hr)]) == 0
-    assert "no benchmark set is there to look for leaks" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "2 images, 96 to 120 pixels high, 120 to 140 wide." in printed
+    assert "no benchmark set is there to look for leaks" in printed
     assert main(["data", "check", str(hr), "--against", "Set5"]) == 2
     assert "there is no test set 'Set5'" in capsys.readouterr().err
 

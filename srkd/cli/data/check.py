@@ -58,9 +58,9 @@ def run(args: argparse.Namespace) -> int:
         found = survey(args.folder, progress)
     findings = list(found.findings)
     if found.sizes:
-        least, most = min(found.sizes, key=_area), max(found.sizes, key=_area)
-        sizes = f"{least[0]}×{least[1]}" + (f" to {most[0]}×{most[1]}" if most != least else "")
-        show_line(console, f"{args.folder}: {len(found.names)} images, {sizes} (height×width).")
+        high, wide = (sorted(lengths) for lengths in zip(*found.sizes, strict=True))
+        sizes = f"{_range(high)} pixels high, {_range(wide)} wide"
+        show_line(console, f"{args.folder}: {len(found.names)} images, {sizes}.")
     findings += [
         Finding(False, f"{later} is {first} again, perhaps resized, mirrored or rotated.")
         for first, later in duplicates(found.names, found.thumbnails)
@@ -121,5 +121,6 @@ def _ground_truth(test: TestSet, index: int) -> NDArray[np.uint8]:
     return test.read(index)[0]
 
 
-def _area(size: tuple[int, int]) -> int:
-    return size[0] * size[1]
+def _range(ascending: list[int]) -> str:
+    least, most = ascending[0], ascending[-1]
+    return str(least) if least == most else f"{least} to {most}"
