@@ -33,6 +33,7 @@ class Journal:
 
     Attributes:
         wanted: whether a row of an earlier run is as good as a new one (a picture may have to be made again).
+        earlier: `timing` of the runs that computed the rows of a finished file; known after `begin`.
         notice: why an earlier run's rows are of no use, where there is one; known after `begin`.
     """
 
@@ -41,6 +42,7 @@ class Journal:
         self.path = path.with_suffix(".partial.jsonl")
         self.reuse = reuse
         self.wanted: Callable[[Row], bool] = lambda row: True
+        self.earlier: list[dict[str, Any]] = []
         self.notice = ""
 
     def begin(self, result: Result) -> list[Row]:
@@ -53,6 +55,9 @@ class Journal:
             else:
                 found = (row for row in lines if _same_origin(row, old, result) and self.wanted(row))
                 rows.update({key_of(row): row for row in found})
+                timing = dict(old.get("timing", {}))
+                self.earlier += timing.pop("earlier", [])
+                self.earlier += [timing] if timing.get("network_seconds") else []
         header = {
             "protocol": result.protocol.record(),
             "environment": result.environment,

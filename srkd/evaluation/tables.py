@@ -149,12 +149,13 @@ def time_spent(result: Result) -> list[str]:
     timing = result.timing
     if not timing:
         return []
-    reused = timing["reused_rows"]
+    reused, workers = timing["reused_rows"], timing["workers"]
     earlier = f" {reused} of {len(result.rows)} rows are from an earlier run (--overwrite computes them anew)."
+    threads = f"{workers} thread{'s' if workers > 1 else ''}"
     return [
         f"{timing['wall_seconds']:.1f} s: network {timing['network_seconds']:.1f} s, metrics "
-        f"{timing['metrics_seconds']:.1f} s in {timing['workers']} threads beside it ({timing['metrics_share']:.0%} of "
-        f"the work), reading {timing['reading_seconds']:.1f} s.{earlier if reused else ''}"
+        f"{timing['metrics_seconds']:.1f} s in {threads} beside it ({timing['metrics_share']:.0%} of the work), "
+        f"reading {timing['reading_seconds']:.1f} s.{earlier if reused else ''}"
     ]
 
 

@@ -74,8 +74,11 @@ def test_half_a_line_at_the_end_is_not_a_row(go, tmp_path):
 
 
 def test_a_finished_run_is_not_repeated_but_new_weights_are(go):
-    go()
+    (first,), _ = go()
     assert reused(go()[0]) == [6]
+    (third,), _ = go()
+    assert third.timing["network_seconds"] == 0  # where the time went is known from the run that took it
+    assert [run["network_seconds"] for run in third.timing["earlier"]] == [first.timing["network_seconds"]]
     results, (journal,) = go(digest="def")
     assert reused(results) == [3] and journal.notice == ""  # bicubic's rows
 
