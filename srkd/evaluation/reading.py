@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class ResultFile:
         failures: images left out.
         lpips: which LPIPS the column of that name is, None without one.
         warnings: why figures do not compare with papers' tables; a sentence each.
+        sets: name and origin of each set; none in files of older versions.
     """
 
     path: Path
@@ -41,6 +42,7 @@ class ResultFile:
     failures: list[Failure]
     lpips: dict[str, Any] | None
     warnings: list[str]
+    sets: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
 
 def read_result(path: str | Path) -> ResultFile:
@@ -91,6 +93,7 @@ def read_result(path: str | Path) -> ResultFile:
         failures=failures,
         lpips=file.lpips,
         warnings=file.warnings,
+        sets=file.sets,
     )
 
 
@@ -142,6 +145,7 @@ class _File(pydantic.BaseModel):
     failures: list[_Failure]
     lpips: dict[str, Any] | None = None
     warnings: list[str] = []
+    sets: list[dict[str, Any]] = []
 
 
 def _metrics(item: _Flat, columns: Iterable[str], where: str) -> dict[str, float]:

@@ -1,0 +1,90 @@
+"""One HTML page, readable without a network, of benchmark results: table, charts, pictures, training curves, options.
+
+  srkd report results/mine.json -o report.html
+  srkd report a.json b.json --images 3 -o report.html --strips strips/     (the pictures as PNG files too)
+
+Result files hold numbers only: for the pictures the models run once more on a few images of each set, which are chosen
+for showing the most. Checkpoints or sets that are gone cost their pictures, and the page says so. Training curves and
+options are found beside the checkpoints.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from srkd.types import InputError
+
+if TYPE_CHECKING:
+    from srkd.evaluation.report import Report
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Result files, and where to find what they do not hold."""
+    parser.add_argument("results", nargs="+", type=Path, metavar="FILE.json", help="results of one protocol")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE.html", help="the page")
+    parser.add_argument("--strips", type=Path, metavar="FOLDER", help="write the crops of each image as one PNG")
+    parser.add_argument("--images", type=int, default=6, metavar="N", help="pictures of N images of each set (6)")
+    parser.add_argument("--experiment", nargs="+", default=[], type=Path, metavar="DIR", help="more training runs")
+    parser.add_argument(
+        "--sets-root", nargs="+", default=[], type=Path, metavar="DIR", help="folders that hold the sets"
+    )
+    parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read, take the pictures, write."""
+    from srkd.atomic import atomic_write_text
+    from srkd.cli.display import progress_bar, show_line, stdout_console, warn
+    from srkd.evaluation.gather import gather
+    from srkd.evaluation.pictures import take_pictures
+    from srkd.evaluation.reading import read_result
+    from srkd.evaluation.report import Report, find_experiments, render
+    from srkd.inference.device import choose_device
+
+    if args.output is None and args.strips is None:
+        raise InputError("say what to write: -o FILE.html, --strips FOLDER, or both.")
+    if args.output is not None and args.output.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"the report {args.output} must end in .html.")
+    if args.images < 0:
+        raise InputError(f"--images is at least 0, not {args.images}.")
+    results = gather([read_result(path) for path in args.results])
+    experiments, amiss = find_experiments(results, args.experiment)
+    with progress_bar() as progress:
+        task = progress.add_task("pictures", total=None)
+        scenes, missing = take_pictures(
+            results,
+            limit=args.images,
+            roots=args.sets_root,
+            device=str(choose_device(args.device)),
+            on_scene=lambda name: progress.update(task, description=name),
+        )
+    report = Report(results, scenes, experiments, [*amiss, *missing])
+    console = stdout_console()
+    for note in report.notes:
+        warn(console, note)
+    written = _write_strips(report, args.strips) if args.strips else []
+    if args.output is not None:
+        atomic_write_text(args.output, render(report))
+        written.insert(0, args.output)
+    show_line(console, f"Written: {', '.join(map(str, written)) or 'nothing, as there are no pictures'}")
+    return 0
+
+
+def _write_strips(report: Report, folder: Path) -> list[Path]:
+    """`<folder>/<set>_<image>.png` for each scene: the detail through every model, enlarged, with captions."""
+    from srkd.evaluation.crops import captioned, cut, enlarged
+    from srkd.evaluation.report import caption
+    from srkd.imaging.files import write_image
+
+    results, written = report.results, list[Path]()
+    for scene in report.scenes:
+        factor = max(1, -(-200 // scene.detail.width))
+        pictures = [enlarged(cut(shot.pixels, scene.detail), factor) for shot in scene.shots]
+        names = [results.label(shot.model, shot.width) if shot.model else shot.name for shot in scene.shots]
+        captions = [f"{name}\n{caption(results, shot)}" for name, shot in zip(names, scene.shots, strict=True)]
+        path = folder / f"{scene.set}_{scene.image}.png".replace("/", "_")
+        write_image(path, captioned(pictures, captions))
+        written.append(path)
+    return written
