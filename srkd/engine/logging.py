@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
@@ -168,6 +170,16 @@ class RunLog:
                 self._tensorboard.add_scalar(prefix + name, value, iteration)
         if self._wandb is not None:
             self._wandb.log({prefix + name: value for name, value in numbers.items()}, step=iteration)
+
+    @property
+    def takes_images(self) -> bool:
+        """Whether `image` does anything."""
+        return self._tensorboard is not None
+
+    def image(self, name: str, iteration: int, picture: NDArray[np.uint8]) -> None:
+        """Show an RGB picture [H, W, 3] in TensorBoard, where that is on."""
+        if self._tensorboard is not None:
+            self._tensorboard.add_image(name, picture, iteration, dataformats="HWC")
 
 
 def _hms(seconds: float) -> str:

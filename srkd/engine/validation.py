@@ -9,15 +9,21 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
 from srkd.data.paired_image import PairedImageDataset
 from srkd.engine.logging import RunLog
 from srkd.engine.trainer import Best
+from srkd.evaluation.crops import best_window, cut, difference, side_by_side
 from srkd.imaging.files import write_image
+from srkd.imaging.resize import imresize
 from srkd.inference.forward import upscale_image
 
 log = logging.getLogger(__name__)
+
+STRIP = (192, 192)
+"""Height and width of what TensorBoard shows of an image."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Validator:
-    """Measures a network on whole images.
+    """Measures a network on whole images; TensorBoard, where it is on, sees a part of the first one of each set.
 
     The best iteration is the one with the best mean over the widths of the first metric on the first set.
 
@@ -54,10 +60,10 @@ class Validator:
     def __call__(self, network: nn.Module, iteration: int, best: Best) -> bool:
         """Validate; updates `best` and says whether this iteration is it."""
         self._first.clear()
-        for name, dataset in self.datasets.items():
+        for name in self.datasets:
             lines = [f"Validation {name}"]
             for width in self.widths:
-                means = self._measure(network, dataset, width, iteration)
+                means = self._measure(network, name, width, iteration)
                 self.run_log.scalars("val", iteration, {"set": name, "width": width, **means})
                 for metric, value in means.items():
                     record = self._record(best, f"{name}/{metric}@{width:g}", value, metric, iteration)
@@ -75,17 +81,18 @@ class Validator:
         best.value, best.iter = score, iteration
         return True
 
-    def _measure(
-        self, network: nn.Module, dataset: PairedImageDataset, width: float, iteration: int
-    ) -> dict[str, float]:
+    def _measure(self, network: nn.Module, set_name: str, width: float, iteration: int) -> dict[str, float]:
+        dataset = self.datasets[set_name]
         values: dict[str, list[float]] = {name: [] for name in self.metrics}
         for index in range(len(dataset)):
             lq, gt = dataset.pair(index)
             sr = upscale_image(network, lq, width=width)
             for name, metric in self.metrics.items():
                 values[name].append(metric.measure(sr, gt))
+            image = Path(dataset.names[index]).stem
+            if index == 0 and self.run_log.takes_images:
+                self.run_log.image(f"{set_name}/{image}_w{width:g}", iteration, before_after(lq, sr, gt))
             if self.folder:
-                image = Path(dataset.names[index]).stem
                 at = f"_w{width:g}" if len(self.widths) > 1 else ""
                 write_image(self.folder / image / f"{image}_{self.suffix or iteration}{at}.png", sr)
         return {name: float(np.mean(found)) for name, found in values.items()}
@@ -94,6 +101,19 @@ class Validator:
         if key not in best.records or _better(value, best.records[key][0], self.metrics[metric].better):
             best.records[key] = [value, iteration]
         return best.records[key]
+
+
+def before_after(lq: NDArray[np.uint8], sr: NDArray[np.uint8], gt: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Bicubic, SR and ground truth side by side, in the window where bicubic is worst: the same at every iteration.
+
+    Args:
+        lq: RGB [h, w, 3].
+        sr: RGB [s·h, s·w, 3].
+        gt: likewise.
+    """
+    bicubic = imresize(lq, size=gt.shape[:2])
+    window = best_window(difference(bicubic, gt), STRIP)
+    return side_by_side([cut(picture, window) for picture in (bicubic, sr, gt)])
 
 
 def _better(value: float, than: float, direction: Literal["higher", "lower"]) -> bool:

@@ -46,7 +46,8 @@ def test_what_a_run_writes(recipe, train, tmp_path):
         "net_g_5.pth", "net_g_10.pth", "net_g_latest.pth", "net_g_best.pth",
     }  # fmt: skip
     assert (folder / "visualization" / "p0" / "p0_10.png").exists()
-    assert list((tmp_path / "tb_logger" / "tiny").glob("events*"))
+    (events,) = (tmp_path / "tb_logger" / "tiny").glob("events*")
+    assert events.read_bytes().count(b"held/p0_w1") == 2  # bicubic, SR and ground truth, at both validations
     rows = lines(folder)
     assert [row["iter"] for row in rows if row["kind"] == "train"] == list(range(1, 11))
     validation = [row for row in rows if row["kind"] == "val"]
