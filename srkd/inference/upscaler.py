@@ -86,6 +86,7 @@ class Upscaler:
         self._narrow: dict[tuple[int, Precision], Network] = {}
         self._settled: dict[int, Precision] = {}
         self._per_pixel: dict[tuple[int, Precision], float] = {}
+        self._visited: set[int] = set()
         self._tile_that_fits: int | None = None
         self._told_of_approximation = False
         self.width = width
@@ -111,7 +112,8 @@ class Upscaler:
             channels = self.network.channels(width)
         except ValueError as error:
             raise InputError(str(error)) from None
-        if not any(known == channels for known, _ in self._narrow):
+        if channels not in self._visited:
+            self._visited.add(channels)
             warn_untrained(self.network, width)
         self._channels, self._width = channels, width
         if self.precision != "auto":

