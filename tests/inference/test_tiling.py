@@ -47,8 +47,8 @@ NETWORKS = {
     "EDSR x3": EDSR(num_feat=8, num_block=1, upscale=3, img_range=1.0).eval(),
     "FSRCNN": FSRCNN(upscale=3).eval(),
 }
-# With whole vectors of channels oneDNN computes a pixel in one order wherever it lies, as a rule; in narrower layers, and
-# in the smallest of images, it may not.
+# With whole vectors of channels oneDNN computes a pixel in one order wherever it lies, as a rule; in narrower layers,
+# and in the smallest of images, it may not.
 EXACT = ("EDSR",) if torch.backends.cpu.get_cpu_capability() == "AVX512" else ()
 
 
