@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from srkd.inference.upscaler import TAIL_ROWS, Upscaler
+from srkd.inference.upscaler import Upscaler, tail_rows
 from srkd.metrics.cost import peak_activations
 from srkd.networks.carn import CARN
 from srkd.networks.edsr import EDSR
@@ -38,7 +38,7 @@ def test_bands_are_exact_for_networks_and_images_as_they_are_used(dtype):
     x = torch.rand(1, 3, 90, 64).contiguous(memory_format=torch.channels_last)
     with torch.inference_mode():
         whole = network(x)
-        network.tail_rows = TAIL_ROWS
+        network.tail_rows = 20
         assert torch.equal(network(x), whole)
 
 
@@ -55,6 +55,7 @@ def test_the_upscaler_uses_them_and_takes_a_third_of_the_memory():
     network = EDSR(num_feat=64, num_block=2, upscale=4)
     upscaler = Upscaler(network, device="cpu", precision="fp32")
     small = next(iter(upscaler._narrow.values()))
-    assert small.tail_rows == TAIL_ROWS and network.tail_rows is None
+    assert small.tail_rows == tail_rows(small) == 20 and network.tail_rows is None
+    assert tail_rows(EDSR(num_feat=16).bfloat16()) == 160 and tail_rows(EDSR(num_feat=256, num_block=1)) == 16
     plain, banded = (peak_activations(each, height=180, width_px=64) for each in (network, small))
     assert 3 * banded < plain
