@@ -36,9 +36,9 @@ _SHAPES = (
     "M0,-5.5L5.2,-1.3L3.2,4.6H-3.2L-5.2,-1.3Z",
 )
 _WIDTH, _HEIGHT = 440, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 54, 14, 14, 44
+_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 14, 14, 44
 _TEXT = 12.5
-_LETTER = 0.54 * _TEXT  # the mean width of a letter; labels are placed by it
+_LETTER = 0.6 * _TEXT  # the mean width of a letter in a wide font; labels are placed by it
 
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom."""
@@ -49,7 +49,7 @@ class Series:
     """What one model or run contributes.
 
     Attributes:
-        label: written beside the last point.
+        label: written beside the last point; empty: nothing.
         points: (x, y), finite; a value that a logarithmic axis cannot show is left out.
         hints: what a pointer over each point says; empty: nothing.
         names: written beside each point; empty: nothing.
@@ -100,17 +100,19 @@ class _Labels:
 
     taken: list[Box] = field(default_factory=list[Box])
 
-    def place(self, x: float, y: float, text: str) -> tuple[float, float] | None:
-        """Left end and base line of `text` near (x, y); None where there is no room."""
+    def place(self, x: float, y: float, text: str, *, upwards: bool) -> tuple[float, float] | None:
+        """Left end and base line of `text` near (x, y), where it is not beside it: rather above or below; or None."""
         width = len(text) * _LETTER
-        for step in range(12):
-            for down in (0.0,) if step == 0 else (-13.0 * step, 13.0 * step):
-                for left in (x + 9, x - 9 - width, x - width / 2) if step else (x + 9, x - 9 - width):
-                    base = y + down + 4
-                    box = (left, base - 10, left + width, base + 3)
-                    if _inside(box) and not any(_overlap(box, other) for other in self.taken):
-                        self.taken.append(box)
-                        return left, base
+        steps = [step * 13.0 for step in range(1, 12)]
+        above, below = [-step for step in steps], steps
+        for down in [0.0, *(above + below if upwards else below + above)]:
+            centred = min(max(x - width / 2, _LEFT + 2), _WIDTH - 2 - width)
+            for left in (x + 9, x - 9 - width, centred) if down else (x + 9, x - 9 - width):
+                base = y + down + 4
+                box = (left, base - 10, left + width, base + 3)
+                if _inside(box) and not any(_overlap(box, other) for other in self.taken):
+                    self.taken.append(box)
+                    return left, base
         return None
 
 
@@ -183,8 +185,14 @@ def chart(
     if level:
         height = up(level[1])
         parts.append(f'<g class="s{_NEUTRAL}"><path class="line level" d="M{_LEFT},{height:.1f}H{_WIDTH - _RIGHT}"/>')
-        parts.append(f"{_label(labels, _LEFT - 6, height - 9, level[0])}</g>")
-    parts += [_series(one, points, labels) for one, points in groups if points]
+        parts.append(f"{_label(labels, _LEFT - 6, height - 9, level[0], upwards=True)}</g>")
+    parts += [_series(one, points) for one, points in groups if points]
+    # From the middle outwards, the upper ones upwards: what belongs to points close together is in their order.
+    wanted = sorted((b, a, text, number) for number, group in enumerate(groups) for a, b, text in _texts(*group))
+    middle = (len(wanted) - 1) / 2
+    for rank in sorted(range(len(wanted)), key=lambda rank: abs(rank - middle)):
+        b, a, text, number = wanted[rank]
+        parts.append(f"{_group(series[number])}{_label(labels, a, b, text, upwards=rank < middle)}</g>")
     return "".join([*parts, "</svg>"])
 
 
@@ -287,8 +295,19 @@ def _occupied(one: Series, points: Sequence[tuple[float, float, int]]) -> Iterat
         )
 
 
-def _series(one: Series, points: Sequence[tuple[float, float, int]], labels: _Labels) -> str:
-    parts = [f'<g class="s{_colour(one.style)}" data-model="{escape(one.model)}">']
+def _texts(one: Series, points: Sequence[tuple[float, float, int]]) -> Iterator[tuple[float, float, str]]:
+    """The labels of a series and where they belong."""
+    if points and one.label:
+        yield *max(points)[:2], one.label
+    yield from ((a, b, one.names[at]) for a, b, at in points if one.names and one.names[at])
+
+
+def _group(one: Series) -> str:
+    return f'<g class="s{_colour(one.style)}" data-model="{escape(one.model)}">'
+
+
+def _series(one: Series, points: Sequence[tuple[float, float, int]]) -> str:
+    parts = [_group(one)]
     if one.line and len(points) > 1:
         line = "L".join(f"{a:.1f},{b:.1f}" for a, b, _ in points)
         parts.append(f'<path class="halo" d="M{line}"/><path class="line" d="M{line}"/>')
@@ -298,14 +317,11 @@ def _series(one: Series, points: Sequence[tuple[float, float, int]], labels: _La
         parts.append(
             f'<path class="mark" transform="translate({a:.1f},{b:.1f})" d="{_shape(one.style)}"{image}>{hint}</path>'
         )
-    last = max(points)
-    parts.append(_label(labels, last[0], last[1], one.label))
-    parts += [_label(labels, a, b, one.names[at]) for a, b, at in points if one.names]
     return "".join([*parts, "</g>"])
 
 
-def _label(labels: _Labels, x: float, y: float, text: str) -> str:
-    place = labels.place(x, y, text) if text else None
+def _label(labels: _Labels, x: float, y: float, text: str, *, upwards: bool) -> str:
+    place = labels.place(x, y, text, upwards=upwards)
     if place is None:  # the legend names it, and the table has its numbers
         return ""
     left, base = place

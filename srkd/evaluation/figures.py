@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -51,13 +52,17 @@ def _over_cost(
     known = sorted(((at, item) for item in items if (at := cost(item))), key=lambda pair: pair[0])
     several = len(widths) > 1
     return Series(
-        results.short[model] if several else results.label(model, widths[0]),
+        "" if several else results.label(model, widths[0]),
         [(at, item.metrics[metric]) for at, item in known],
         hints=[
             f"{results.label(model, item.width)}: {metric_text(metric, item.metrics[metric])} at {si(at)}"
             for at, item in known
         ],
-        names=[f"{item.width:.3g}" for _, item in known] if several else (),
+        names=[
+            results.label(model, item.width) if item.width == max(widths) else f"@{item.width:.3g}" for _, item in known
+        ]
+        if several
+        else (),
         style=results.styles[model],
         model=model,
         line=several,
@@ -121,8 +126,11 @@ def training_charts(runs: Sequence[Run], styles: Mapping[str, int | None]) -> li
             heading = f"{metric.upper()} on {test_set} (validation)"
             metrics.setdefault(heading, []).append(Series(label, thinned(points), style=style, line=True))
     return [
-        *_curves(metrics, lambda heading: Axis(heading.split(" on ")[0]), "metric"),
-        *_curves(losses, lambda heading: Axis(f"{heading}, raw", log=True), "loss"),
+        *(_curves(heading, series, Axis(heading.split(" on ")[0])) for heading, series in metrics.items()),
+        *(
+            _curves(heading, series, Axis(f"{heading}, raw", log=_positive(series)))
+            for heading, series in losses.items()
+        ),
     ]
 
 
@@ -134,12 +142,10 @@ def gain_over(item: Row | Summary, base: dict[Any, float], place: Any, metric: s
     return value - base[place]
 
 
-def _curves(found: dict[str, list[Series]], axis: Any, kind: str) -> list[dict[str, Any]]:
-    return [
-        {
-            "set": "",
-            "title": heading,
-            "svg": Markup(chart(series, Axis("iteration"), axis(heading), uid=f"{kind}{number}", title=heading)),
-        }
-        for number, (heading, series) in enumerate(found.items())
-    ]
+def _curves(heading: str, series: Sequence[Series], axis: Axis) -> dict[str, Any]:
+    uid = "curve-" + re.sub(r"\W", "-", heading)
+    return {"set": "", "title": heading, "svg": Markup(chart(series, Axis("iteration"), axis, uid=uid, title=heading))}
+
+
+def _positive(series: Sequence[Series]) -> bool:
+    return all(value > 0 for one in series for _, value in one.points)
