@@ -10,7 +10,6 @@ import hashlib
 import json
 import statistics
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -93,11 +92,9 @@ def make_plan(
     *,
     latency_ms: float | None = None,
     memory_mb: float | None = None,
-    widths: Sequence[float] | None = None,
     image: Image | None = None,
-    cache: Path | None = None,
 ) -> Plan:
-    """Measure the widths of `upscaler` on images of [height, width_px] and choose the widest that keeps the budget.
+    """Measure the trained widths on images of [height, width_px] and choose the widest that keeps the budget.
 
     The upscaler is left as it was, but for the precision of a width that had not been settled.
 
@@ -107,12 +104,10 @@ def make_plan(
         width_px: its columns.
         latency_ms: how long one image may take.
         memory_mb: what weights and activations may take beside the images, in MiB; images are cut into windows for it.
-        widths: widths to consider; None: those the network was trained for.
         image: an image of that size to measure on; None makes a soft pattern.
-        cache: folder of the calibrations; None: below `$SRKD_HOME`, else in the user's cache folder.
 
     Raises:
-        InputError: a size or budget is not positive, or a width is not valid.
+        InputError: a size or budget is not positive.
     """
     for name, value in (
         ("height", height),
@@ -123,8 +118,8 @@ def make_plan(
         if value is not None and not value > 0:
             raise InputError(f"`{name}` (={value}) must be above 0.")
     picture = _pattern(height, width_px) if image is None else image
-    candidates = sorted(widths or upscaler.network.trained_widths or (1.0,), reverse=True)
-    calibrations = _Calibrations(cache or home("calibrations"), upscaler)
+    candidates = sorted(upscaler.network.trained_widths or (1.0,), reverse=True)
+    calibrations = _Calibrations(home("calibrations"), upscaler)
     before = upscaler.width, upscaler.memory_mb
     costs: list[Cost] = []
     try:
@@ -149,25 +144,14 @@ def fit(
     *,
     latency_ms: float | None = None,
     memory_mb: float | None = None,
-    widths: Sequence[float] | None = None,
     image: Image | None = None,
-    cache: Path | None = None,
 ) -> Plan:
     """`make_plan`, and set the upscaler to the width it chose, and to the memory that is left for activations.
 
     Raises:
         InputError: as `make_plan`; or no width keeps the budget.
     """
-    plan = make_plan(
-        upscaler,
-        height,
-        width_px,
-        latency_ms=latency_ms,
-        memory_mb=memory_mb,
-        widths=widths,
-        image=image,
-        cache=cache,
-    )
+    plan = make_plan(upscaler, height, width_px, latency_ms=latency_ms, memory_mb=memory_mb, image=image)
     if plan.chosen is None:
         raise InputError(f"no width keeps the budget. {plan}")
     upscaler.width = plan.chosen.width

@@ -114,7 +114,8 @@ class Upscaler:
         if channels not in self._visited:
             self._visited.add(channels)
             warn_untrained(self.network, width)
-        self._channels, self._width = channels, width
+        # the exact share: 0.33333333 and 1/3 are one width
+        self._channels, self._width = channels, channels / self.network.channels(1.0)
         if self.precision != "auto":
             self._ready(self.precision)
 

@@ -54,6 +54,14 @@ def test_the_widest_that_keeps_the_time_is_chosen_and_explained(clock):
     assert up.fit(20, 30, latency_ms=5).chosen == plan.chosen and up.width == 0.5
 
 
+def test_widths_written_with_few_digits_are_the_same_widths(clock, monkeypatch):
+    monkeypatch.setattr("srkd.inference.budget._median_ms", lambda upscaler, part: 1.0)
+    network = EDSR(num_feat=3, num_block=1, upscale=2)
+    network.trained_widths = (1.0, 0.33333333)
+    up = Upscaler(network, device="cpu", precision="fp32")
+    assert [cost.width for cost in make_plan(up, 8, 9, memory_mb=100).costs] == [1.0, 1 / 3]
+
+
 def test_no_budget_chooses_the_full_width(clock):
     assert make_plan(upscaler(), 20, 30).chosen.width == 1.0
 
