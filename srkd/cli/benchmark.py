@@ -206,8 +206,9 @@ def _from_file(args: argparse.Namespace) -> Job:
 
     from srkd.cli.display import show_line, stdout_console, warn
     from srkd.engine.build import build_dataset
-    from srkd.evaluation.models import BICUBIC, model_of
+    from srkd.evaluation.models import model_of
     from srkd.evaluation.protocols import Chosen, protocol_of
+    from srkd.evaluation.results import BICUBIC
     from srkd.evaluation.sets import TestSet
     from srkd.networks.weights import build_network, load_params, read_weights
     from srkd.options import load_test_options

@@ -39,8 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Compare, show, write; 0 whatever comes out."""
     from srkd.cli.display import show_line, stdout_console
-    from srkd.evaluation.arms import BICUBIC, pairs, read_arms
+    from srkd.evaluation.arms import pairs, read_arms
     from srkd.evaluation.compare import compare, files_of, uneven_warnings
+    from srkd.evaluation.results import BICUBIC
     from srkd.evaluation.verdicts import comparison_path, write_comparison
 
     if args.output:

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from srkd.evaluation.reading import ResultFile, read_result
-from srkd.evaluation.results import Row
+from srkd.evaluation.results import BICUBIC, Row
 from srkd.registry import parse_width
 from srkd.types import InputError, did_you_mean
 
-BICUBIC = "bicubic"
 _ITEM = re.compile(r"(?P<file>.+?\.json)(?::(?P<model>.+?))?(?:@(?P<width>[^@]+))?")
 _NAMED = re.compile(r"(?P<name>[^=/\\]+)=(?P<items>.+)")
 

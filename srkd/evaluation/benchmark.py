@@ -9,11 +9,11 @@ import torch
 
 from srkd.evaluation.comparability import reservations
 from srkd.evaluation.journal import Journal
-from srkd.evaluation.models import BICUBIC, Candidate, Model, candidates, tabled_name, untrained_widths
+from srkd.evaluation.models import Candidate, Model, candidates, tabled_name, untrained_widths
 from srkd.evaluation.perceptual import PerceptualColumn
 from srkd.evaluation.pipeline import OnImage, Run
 from srkd.evaluation.protocols import Protocol
-from srkd.evaluation.results import Result, Row, Summary, mean
+from srkd.evaluation.results import BICUBIC, Result, Row, Summary, mean
 from srkd.evaluation.sets import TestSet
 from srkd.provenance import environment
 from srkd.types import InputError

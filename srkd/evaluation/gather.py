@@ -10,9 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from srkd.evaluation.models import BICUBIC
 from srkd.evaluation.reading import ResultFile
-from srkd.evaluation.results import Failure, Row, Summary
+from srkd.evaluation.results import BICUBIC, Failure, Row, Summary
 from srkd.evaluation.tables import metric_text
 from srkd.types import InputError
 

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from srkd.atomic import atomic_write_text
-from srkd.evaluation.models import BICUBIC
 from srkd.evaluation.reading import read_result
-from srkd.evaluation.results import Key, Result, Row, key_of
+from srkd.evaluation.results import BICUBIC, Key, Result, Row, key_of
 from srkd.evaluation.tables import flat
 from srkd.types import InputError
 

@@ -18,6 +18,7 @@ from srkd.compat.foreign import Foreign
 from srkd.compat.loading import network_in
 from srkd.data.download import checked
 from srkd.evaluation.protocols import Protocol
+from srkd.evaluation.results import BICUBIC
 from srkd.imaging.resize import imresize
 from srkd.inference.ensemble import SelfEnsemble
 from srkd.inference.forward import takes_luma, upscale_image, upscale_plane
@@ -30,8 +31,6 @@ from srkd.networks.weights import Weights, read_weights
 from srkd.types import InputError
 
 log = logging.getLogger(__name__)
-
-BICUBIC = "bicubic"
 
 Upscale = Callable[[NDArray[Any]], NDArray[Any]]
 """`Sample.lq` -> what `Protocol.score` takes: images of 8 bits, or luma planes in 0..255."""

@@ -12,6 +12,9 @@ import numpy as np
 from srkd.evaluation.protocols import Protocol
 from srkd.types import WorkError
 
+BICUBIC = "bicubic"
+"""The model that is always there: bicubic interpolation."""
+
 
 @dataclass(frozen=True)
 class Row:

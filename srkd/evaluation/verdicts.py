@@ -8,8 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from srkd.atomic import atomic_write_text
-from srkd.evaluation.arms import BICUBIC
 from srkd.evaluation.compare import LEVEL, Comparison
+from srkd.evaluation.results import BICUBIC
 from srkd.evaluation.statistics import Estimate, spread
 from srkd.evaluation.tables import metric_text
 from srkd.types import InputError

@@ -3,9 +3,9 @@ import math
 import pytest
 
 from srkd.evaluation import models
-from srkd.evaluation.arms import BICUBIC, pairs, read_arms
+from srkd.evaluation.arms import pairs, read_arms
 from srkd.evaluation.protocols import protocol_of
-from srkd.evaluation.results import Result, Row
+from srkd.evaluation.results import BICUBIC, Result, Row
 from srkd.evaluation.tables import write_result
 from srkd.types import InputError
 
