@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from srkd.allocator import tune_allocator
     from srkd.compat.loading import load_network
     from srkd.inference.upscaler import Upscaler
     from srkd.methods.base import Method
     from srkd.metrics.psnr import psnr
     from srkd.metrics.ssim import ssim
 
-__all__ = ["Method", "Upscaler", "__version__", "load_network", "psnr", "ssim"]
+__all__ = ["Method", "Upscaler", "__version__", "load_network", "psnr", "ssim", "tune_allocator"]
 
 _HOME = {
     "load_network": "srkd.compat.loading",
@@ -25,6 +26,7 @@ _HOME = {
     "Method": "srkd.methods.base",
     "psnr": "srkd.metrics.psnr",
     "ssim": "srkd.metrics.ssim",
+    "tune_allocator": "srkd.allocator",
 }
 
 

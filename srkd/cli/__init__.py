@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Sequence
 
 from srkd import __version__
+from srkd.allocator import tune_allocator
 from srkd.types import InputError, WorkError, did_you_mean
 
 COMMANDS = {
@@ -56,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if name not in COMMANDS:
             raise InputError(f"unknown command {name!r}.{did_you_mean(name, COMMANDS)} Known: {', '.join(COMMANDS)}.")
+        tune_allocator()
         module = importlib.import_module(f"srkd.cli.{COMMANDS[name][0]}")
         parser = argparse.ArgumentParser(
             prog=f"srkd {name}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

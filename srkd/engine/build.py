@@ -26,6 +26,7 @@ from srkd.engine.optim import Ema
 from srkd.engine.schedule import constant, with_warmup
 from srkd.engine.trainer import Settings, Trainer
 from srkd.engine.validation import Metric, Validator
+from srkd.inference.precision import fastest_for_training
 from srkd.methods.base import Method
 from srkd.networks.slim import Network
 from srkd.networks.weights import build_network, load_params, read_weights
@@ -74,6 +75,7 @@ def _build(opt: TrainOptions, start: Start, records: Sequence[logging.LogRecord]
 
     torch.manual_seed(opt.manual_seed)
     torch.backends.cudnn.benchmark = True  # patches have one size; validation images are few
+    torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32: GPUs would round to 10 bits on the way
     student = build_student(opt)
     log.info(
         "network_g: %s, %s parameters", type(student).__name__, f"{sum(p.numel() for p in student.parameters()):,}"
@@ -242,14 +244,18 @@ def _validation_widths(opt: TrainOptions, student: Network, method: Method) -> t
 
 
 def _settings(opt: TrainOptions, world: World) -> Settings:
-    if opt.train.precision == "fp16" and world.device.type == "cpu":
+    precision = opt.train.precision
+    if precision == "fp16" and world.device.type == "cpu":
         raise InputError("train.precision: fp16 needs a GPU; on the CPU fp32 and bf16 are allowed.")
+    if precision == "auto":
+        precision = fastest_for_training(world.device)
+        log.info("train.precision is auto: %s.", precision)
     workers = opt.datasets.train.num_worker_per_gpu
     if world.device.type == "cpu":  # they would take the cores that train
         workers = 0
     return Settings(
         total_iter=opt.train.total_iter,
-        precision=opt.train.precision,
+        precision=precision,
         accumulate=opt.train.accumulate,
         grad_clip=opt.train.grad_clip,
         print_freq=opt.logger.print_freq,

@@ -22,6 +22,9 @@ from srkd.types import InputError
 
 log = logging.getLogger("srkd")
 
+STARVED = 0.1
+"""Share of the time that a run may wait for data before it is told what to change."""
+
 
 class ConsoleHandler(logging.Handler):
     """Prints log lines above the progress bar; where the output is a file or a pipe, lines are never wrapped."""
@@ -96,6 +99,7 @@ class RunLog:
         self.name, self.total_iter, self.start_iter = name, total_iter, start_iter
         self.earlier = earlier
         self._began = time.perf_counter()
+        self._starved = False
         self._file_handler = _file_handler(log_file) if log_file else None
         self._metrics: TextIO | None = _open_metrics(metrics_file, start_iter) if metrics_file else None
         self._tensorboard: Any = _tensorboard(tb_folder) if tb_folder else None
@@ -138,6 +142,13 @@ class RunLog:
             f"[{self.name[:5]}..][epoch:{epoch:3d}, iter:{iteration:8,d}, lr:({lr:.3e},)] "
             f"[eta: {eta}, time (data): {seconds:.3f} ({data_seconds:.3f})] {terms}"
         )
+        if data_seconds > STARVED * seconds and not self._starved:
+            self._starved = True  # once is enough
+            log.warning(
+                f"Training waits {100 * data_seconds / seconds:.0f} % of its time for data. Decode the images once "
+                "(datasets.train.io_backend: {type: cache}; with a `path` on a fast disk where memory is short), or "
+                "raise datasets.train.num_worker_per_gpu."
+            )
         self.scalars("train", iteration, {"lr": lr, "seconds": seconds, "data_seconds": data_seconds, **losses})
         if self._progress and self._task is not None:
             note = f"{1 / seconds:.1f} it/s · data {100 * data_seconds / seconds:.0f} %"

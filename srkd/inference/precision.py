@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -36,7 +37,22 @@ def precisions(device: torch.device) -> list[Precision]:
         return ["fp32", "fp16", *(["bf16"] if torch.cuda.is_bf16_supported(including_emulation=False) else [])]
     if device.type == "mps":
         return ["fp32", "fp16"]
-    return ["fp32", *(["bf16"] if torch.ops.mkldnn._is_mkldnn_bf16_supported() else [])]
+    return ["fp32", *(["bf16"] if _bf16_on_cpu() else [])]
+
+
+def fastest_for_training(device: torch.device) -> Literal["fp32", "bf16"]:
+    """bf16 where the device computes it in hardware, else fp32; losses and normalisations are fp32 in both."""
+    return "bf16" if "bf16" in precisions(device) else "fp32"
+
+
+def _bf16_on_cpu() -> bool:
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return False
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return True
+    # With AVX-512 alone oneDNN imitates bf16, slower than fp32.
+    cpu: Any = torch.cpu
+    return cpu._is_avx512_bf16_supported() or cpu._is_amx_tile_supported()
 
 
 def check_precision(wanted: str, device: torch.device) -> None:

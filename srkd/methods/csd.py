@@ -145,9 +145,11 @@ class CSD(Method):
         with torch.no_grad():
             candidates = batch.lq[: self.num_negatives] if self.faithful else batch.lq
             upsampled = F.interpolate(candidates.float(), size=batch.gt.shape[-2:], mode="bicubic", align_corners=False)
-            negatives = self._features(upsampled)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.detach_positive):
-            positive = self._features(full.detach() if self.detach_positive else full)
+            # What needs no gradient goes through the space in one batch.
+            inputs = [upsampled, full.to(upsampled.dtype)] if self.detach_positive else [upsampled]
+            features = self._features(torch.cat(inputs))
+            negatives, *rest = zip(*(f.split([len(x) for x in inputs]) for f in features), strict=True)
+        positive = rest[0] if rest else self._features(full)
         for width in self.split_widths:
             split = self.student(batch.lq, width)
             losses[f"l_pix@{width:g}"] = self.pixel(split, batch.gt)

@@ -140,7 +140,8 @@ class TrainBlock(Block):
     warmup_iter: Annotated[Int, Field(ge=-1)] = -1
     """Iterations over which the learning rate rises linearly from 0; -1: none."""
     pixel_opt: LossComponent = Component("L1Loss")
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Of convolutions (losses are always fp32); auto: bf16 where the device has it in hardware, else fp32."""
     compile: StrictBool = False
     accumulate: Positive = 1
     """Batches whose gradients are summed for one step of the optimiser."""

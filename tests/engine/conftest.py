@@ -47,6 +47,7 @@ def recipe(photographs, tmp_path) -> dict[str, Any]:
             "scheduler": {"type": "CosineAnnealingLR", "T_max": 10},
             "total_iter": 10,
             "pixel_opt": {"type": "L1Loss"},
+            "precision": "fp32",  # the same on every machine
         },
         "val": {
             "val_freq": 5,

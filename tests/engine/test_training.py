@@ -228,6 +228,16 @@ def test_bf16_trains(recipe, train, tmp_path):
     assert train(recipe) == 0
 
 
+@pytest.mark.parametrize(("possible", "taken"), [(["fp32", "bf16"], "bf16"), (["fp32"], "fp32")])
+def test_without_a_precision_the_device_decides_and_the_log_says_so(
+    recipe, train, tmp_path, monkeypatch, possible, taken
+):
+    monkeypatch.setattr("srkd.inference.precision.precisions", lambda device: possible)
+    del recipe["train"]["precision"]
+    assert train(recipe, "train.total_iter=1") == 0
+    assert f"train.precision is auto: {taken}." in (tmp_path / "experiments/tiny/train.log").read_text()
+
+
 def test_a_plugin_adds_a_method_that_uses_a_teacher(recipe, train, tmp_path, monkeypatch):
     """CONTRIBUTING's worked example, as it stands there."""
     text = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text()

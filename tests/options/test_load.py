@@ -28,7 +28,7 @@ def test_a_small_file_has_the_documented_defaults(write: Write) -> None:
     assert (opt.path.strict_load_g, opt.path.param_key_g) == (True, None)
     assert (opt.train.ema_decay, opt.train.ema_warmup, opt.train.warmup_iter) == (0.0, True, -1)
     assert (opt.train.precision, opt.train.compile, opt.train.accumulate, opt.train.grad_clip) == (
-        "fp32",
+        "auto",
         False,
         1,
         None,
@@ -59,7 +59,7 @@ def test_a_small_file_has_the_documented_defaults(write: Write) -> None:
         ("train.compile=yes", "train.compile: must be a valid boolean; the value is 'yes'."),
         (
             "train.precision=bf61",
-            "train.precision: must be 'fp32', 'bf16' or 'fp16'; the value is 'bf61'. Did you mean 'bf16'?",
+            "train.precision: must be 'auto', 'fp32', 'bf16' or 'fp16'; the value is 'bf61'. Did you mean 'bf16'?",
         ),
         ("device=cudo", "device: must be 'auto', 'cpu', 'cuda' or 'mps'; the value is 'cudo'. Did you mean 'cuda'?"),
         ("num_gpu=many", "num_gpu: must be 'auto' or must be a number; the value is 'many'."),
