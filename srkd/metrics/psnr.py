@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from srkd.imaging.color import rgb_to_y
+from srkd.imaging.color import rgb_to_y, row_bands
 from srkd.registry import METRICS
 from srkd.types import InputError
 
@@ -28,7 +29,11 @@ def psnr(sr: NDArray[np.uint8], gt: NDArray[np.uint8], *, crop_border: int = 0, 
     Raises:
         InputError: shapes or dtypes differ from the above or from each other, or the border leaves no pixel.
     """
-    return psnr_from_arrays(*comparable(sr, gt, crop_border, test_y_channel))
+    sr, gt = checked_pair(sr, gt, crop_border)
+    if test_y_channel and is_rgb(sr):
+        squares = (_squared_error(rgb_to_y(sr[band]), rgb_to_y(gt[band])) for band in row_bands(sr))
+        return _decibels(sum(squares), sr.size // 3)
+    return _decibels(cv2.norm(sr, gt, cv2.NORM_L2SQR), sr.size)  # sums integers: exact
 
 
 def psnr_from_arrays(a: NDArray[np.float64], b: NDArray[np.float64], crop_border: int = 0) -> float:
@@ -38,9 +43,7 @@ def psnr_from_arrays(a: NDArray[np.float64], b: NDArray[np.float64], crop_border
         InputError: the shapes differ, or the border leaves no pixel.
     """
     a, b = cropped_pair(a, b, crop_border)
-    error = (a - b).ravel()
-    mse = float(error @ error) / error.size
-    return math.inf if mse == 0 else 10 * math.log10(255.0**2 / mse)
+    return _decibels(sum(_squared_error(a[band], b[band]) for band in row_bands(a)), a.size)
 
 
 @METRICS.register
@@ -57,16 +60,16 @@ def calculate_psnr(
     return psnr(sr, gt, crop_border=crop_border, test_y_channel=test_y_channel)
 
 
-def comparable(
-    sr: NDArray[Any], gt: NDArray[Any], crop_border: int, test_y_channel: bool
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Check two 8-bit images, crop them, convert them to Y if asked: float64 [H, W] or [H, W, C], 0..255."""
+def checked_pair(sr: NDArray[Any], gt: NDArray[Any], crop_border: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """`cropped_pair` for 8-bit images."""
     if sr.dtype != np.uint8 or gt.dtype != np.uint8:
         raise InputError(f"metrics compare uint8 images; sr is {_words(sr)}, gt is {_words(gt)}.")
-    sr, gt = cropped_pair(sr, gt, crop_border)
-    if test_y_channel and sr.ndim == 3 and sr.shape[2] == 3:
-        return rgb_to_y(sr), rgb_to_y(gt)
-    return sr.astype(np.float64), gt.astype(np.float64)
+    return cropped_pair(sr, gt, crop_border)
+
+
+def is_rgb(image: NDArray[Any]) -> bool:
+    """Whether there are colours, and so a Y, rather than grey alone."""
+    return image.ndim == 3 and image.shape[2] == 3
 
 
 def cropped_pair(a: NDArray[Any], b: NDArray[Any], crop_border: int) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -81,6 +84,15 @@ def cropped_pair(a: NDArray[Any], b: NDArray[Any], crop_border: int) -> tuple[ND
         raise InputError(f"crop_border {crop_border} does not fit images of shape {list(a.shape)} and {list(b.shape)}.")
     inside = np.s_[crop_border : height - crop_border, crop_border : width - crop_border]
     return a[inside], b[inside]
+
+
+def _squared_error(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    error = (a - b).ravel()
+    return float(error @ error)
+
+
+def _decibels(squared_error: float, count: int) -> float:
+    return 10 * math.log10(255.0**2 / (squared_error / count)) if squared_error else math.inf
 
 
 def _words(image: NDArray[Any]) -> str:

@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from srkd.metrics.psnr import comparable, cropped_pair
+from srkd.imaging.color import rgb_to_y, row_bands
+from srkd.metrics.psnr import checked_pair, cropped_pair, is_rgb
 from srkd.registry import METRICS
 from srkd.types import InputError
 
@@ -23,6 +24,7 @@ _WINDOW = 11
 _SIGMA = 1.5
 _C1 = (0.01 * 255) ** 2
 _C2 = (0.03 * 255) ** 2
+_KERNEL = cv2.getGaussianKernel(_WINDOW, _SIGMA, cv2.CV_64F)
 
 
 def ssim(sr: NDArray[np.uint8], gt: NDArray[np.uint8], *, crop_border: int = 0, test_y_channel: bool = False) -> float:
@@ -38,11 +40,14 @@ def ssim(sr: NDArray[np.uint8], gt: NDArray[np.uint8], *, crop_border: int = 0, 
         InputError: shapes or dtypes differ from the above or from each other, or the cropped image is smaller than
             the 11 × 11 window.
     """
-    return ssim_from_arrays(*comparable(sr, gt, crop_border, test_y_channel))
+    sr, gt = checked_pair(sr, gt, crop_border)
+    if test_y_channel and is_rgb(sr):
+        return ssim_from_arrays(rgb_to_y(sr), rgb_to_y(gt))
+    return ssim_from_arrays(sr, gt)
 
 
-def ssim_from_arrays(a: NDArray[np.float64], b: NDArray[np.float64], crop_border: int = 0) -> float:
-    """SSIM of float64 arrays [H, W] or [H, W, C] holding values of the 0..255 range, rounded or not.
+def ssim_from_arrays(a: NDArray[Any], b: NDArray[Any], crop_border: int = 0) -> float:
+    """SSIM of arrays [H, W] or [H, W, C] holding values of the 0..255 range, uint8 or float64, rounded or not.
 
     Raises:
         InputError: the shapes differ, or the cropped image is smaller than the 11 × 11 window.
@@ -53,9 +58,10 @@ def ssim_from_arrays(a: NDArray[np.float64], b: NDArray[np.float64], crop_border
             f"SSIM needs at least {_WINDOW} × {_WINDOW} pixels inside the cropped border; "
             f"what is left of sr is {list(a.shape)}, of gt {list(b.shape)}."
         )
-    if a.ndim == 2:
-        return _ssim_of_plane(a, b)
-    return float(np.mean([_ssim_of_plane(a[..., i], b[..., i]) for i in range(a.shape[2])]))
+    around = _WINDOW - 1  # rows that a band needs beyond its own
+    bands = [slice(band.start, band.stop + around) for band in row_bands(a[around:])]
+    total = sum(_similarity(a[band].astype(np.float64), b[band].astype(np.float64)) for band in bands)
+    return total / ((a.shape[0] - around) * (a.shape[1] - around) * a[0, 0].size)
 
 
 @METRICS.register
@@ -72,19 +78,24 @@ def calculate_ssim(
     return ssim(sr, gt, crop_border=crop_border, test_y_channel=test_y_channel)
 
 
-def _ssim_of_plane(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
+def _similarity(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """The sum of the similarities of all windows in [H, W] or [H, W, C]; overwrites both."""
     mean_a, mean_b = _blurred(a), _blurred(b)
+    product = _blurred(a * b)
+    a *= a
+    b *= b
+    a += b
+    squares = _blurred(a)  # the formula uses only the sum of both variances: one blur less
     mean_ab = mean_a * mean_b
-    mean_aa_bb = mean_a * mean_a + mean_b * mean_b
-    covariance = _blurred(a * b) - mean_ab
-    variances = _blurred(a * a + b * b) - mean_aa_bb  # the formula uses only their sum: one blur less
-    similarity = (2 * mean_ab + _C1) * (2 * covariance + _C2) / ((mean_aa_bb + _C1) * (variances + _C2))
-    return float(similarity.mean())
+    mean_a *= mean_a
+    mean_b *= mean_b
+    mean_a += mean_b
+    similarity = (2 * mean_ab + _C1) * (2 * (product - mean_ab) + _C2)
+    similarity /= (mean_a + _C1) * (squares - mean_a + _C2)
+    return float(similarity.sum())
 
 
-def _blurred(plane: NDArray[np.float64]) -> NDArray[Any]:
-    """Gaussian-weighted local mean where the whole window fits: [H, W] → [H - 10, W - 10]."""
-    kernel = cv2.getGaussianKernel(_WINDOW, _SIGMA, cv2.CV_64F)
+def _blurred(image: NDArray[np.float64]) -> NDArray[Any]:
+    """Gaussian-weighted local mean where the whole window fits: [H, W, …] → [H - 10, W - 10, …]."""
     edge = _WINDOW // 2
-    return cv2.sepFilter2D(plane, cv2.CV_64F, kernel, kernel)[edge:-edge, edge:-edge]
+    return cv2.sepFilter2D(image, cv2.CV_64F, _KERNEL, _KERNEL)[edge:-edge, edge:-edge]

@@ -15,7 +15,10 @@ def exact_y(image):
 def test_y_is_basicsrs_bit_for_bit(basicsr, rng, photo):
     from basicsr.metrics.metric_util import to_y_channel
 
-    for image in (photo, rng.integers(0, 256, (201, 99, 3), dtype=np.uint8)):
+    for image in (
+        photo,
+        *(rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in ((201, 99), (700, 99), (3, 40000))),
+    ):
         expected = to_y_channel(np.ascontiguousarray(image[..., ::-1]))[..., 0].astype(np.float64)
         assert np.abs(rgb_to_y(image) - expected).max() <= 1e-9
 

@@ -40,6 +40,36 @@ def test_colour_images_score_as_in_basicsr(basicsr, pairs, crop_border, test_y_c
 
 
 @pytest.mark.parametrize("test_y_channel", [False, True])
+@pytest.mark.parametrize("shape", [(45, 4001), (700, 90), (11, 40000), (60, 11)])
+def test_images_of_several_bands_score_as_in_basicsr(basicsr, rng, shape, test_y_channel):
+    from basicsr.metrics.psnr_ssim import calculate_psnr as psnr_reference
+    from basicsr.metrics.psnr_ssim import calculate_ssim as ssim_reference
+
+    sr, gt = rng.integers(0, 256, (2, *shape, 3), dtype=np.uint8)
+    options = {"crop_border": 0, "test_y_channel": test_y_channel}
+    bgr = [np.ascontiguousarray(image[..., ::-1]) for image in (sr, gt)]
+    assert psnr(sr, gt, **options) == pytest.approx(psnr_reference(*bgr, **options), abs=1e-9, rel=0)
+    assert ssim(sr, gt, **options) == pytest.approx(ssim_reference(*bgr, **options), abs=1e-9, rel=0)
+
+
+@pytest.mark.parametrize("test_y_channel", [False, True])
+def test_strides_do_not_matter_and_the_images_are_untouched(pairs, test_y_channel):
+    for sr, gt in pairs:
+        before = sr.copy(), gt.copy()
+        for view in (np.s_[::-1], np.s_[:, ::-1], np.s_[::2, 1::3]):
+            copies = [np.ascontiguousarray(image[view]) for image in (sr, gt)]
+            for metric in (psnr, ssim):
+                expected = metric(*copies, test_y_channel=test_y_channel)
+                assert metric(sr[view], gt[view], test_y_channel=test_y_channel) == expected
+        np.testing.assert_array_equal((sr, gt), before)
+
+
+def test_the_largest_errors_of_large_images_do_not_overflow():
+    black, white = np.zeros((900, 1000, 3), np.uint8), np.full((900, 1000, 3), 255, np.uint8)
+    assert psnr(black, white) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("test_y_channel", [False, True])
 def test_grey_images_score_as_in_basicsr(basicsr, pairs, test_y_channel):
     from basicsr.metrics.psnr_ssim import calculate_psnr as psnr_reference
     from basicsr.metrics.psnr_ssim import calculate_ssim as ssim_reference
