@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from srkd.methods.base import Method
     from srkd.metrics.psnr import psnr
     from srkd.metrics.ssim import ssim
+    from srkd.networks.pretrained import pretrained
 
-__all__ = ["Method", "Upscaler", "__version__", "load_network", "psnr", "ssim", "tune_allocator"]
+__all__ = ["Method", "Upscaler", "__version__", "load_network", "pretrained", "psnr", "ssim", "tune_allocator"]
 
 _HOME = {
     "load_network": "srkd.compat.loading",
@@ -26,6 +27,7 @@ _HOME = {
     "Method": "srkd.methods.base",
     "psnr": "srkd.metrics.psnr",
     "ssim": "srkd.metrics.ssim",
+    "pretrained": "srkd.networks.pretrained",
     "tune_allocator": "srkd.allocator",
 }
 

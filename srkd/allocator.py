@@ -34,4 +34,4 @@ def tune_allocator() -> bool:
     except (AttributeError, OSError):
         return False
     options = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, -1), (_M_TOP_PAD, _TOP_PAD))
-    return all([mallopt(option, value) == 1 for option, value in options])
+    return all(mallopt(option, value) == 1 for option, value in options)

@@ -1,7 +1,8 @@
 """Super-resolve images, folders and videos, at any width.
 
+  srkd upscale photo.png                                       (×2, by the network that comes with srkd: photo_x2.png)
+  srkd upscale photo.png -m switchable-x4 --width 0.25
   srkd upscale photos/ -m net_g_latest.pth -o out/ --width 0.5
-  srkd upscale small.png -m net_g_latest.pth -o large.png
   srkd upscale clip.mp4 -m net_g_latest.pth -o out/ --latency-ms 40
 
 Grey, colour and alpha, 8 and 16 bits stay what they are. A budget of time or memory picks the widest network that
@@ -11,7 +12,7 @@ keeps it on this machine, from a short calibration for each size of image. Video
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,8 +29,16 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Inputs, model, output, width or budget, and how to compute."""
     parser.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="image, video, or folder of images")
-    parser.add_argument("-m", "--model", type=Path, metavar="MODEL", help="checkpoint")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="folder; for one input, a file")
+    parser.add_argument(
+        "-m",
+        "--model",
+        default="switchable-x2",
+        metavar="MODEL",
+        help="checkpoint, or switchable-x2 (default) or switchable-x4, which come with srkd",
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="OUT", help="folder; for one input, a file (default: NAME_x2 beside it)"
+    )
     parser.add_argument("--width", help="share of the channels, such as 0.5 or 1/3 (default 1.0)")
     parser.add_argument("--latency-ms", type=float, metavar="T", help="pick the widest network within T ms an image")
     parser.add_argument("--memory-mb", type=float, metavar="M", help="pick the widest within M MiB; with --width: tile")
@@ -52,13 +61,10 @@ def run(args: argparse.Namespace) -> int:
     from srkd.inference.upscaler import Upscaler
     from srkd.registry import parse_width
 
-    if args.model is None:
-        raise InputError("say which network to use: -m MODEL, a .pth or .safetensors file such as net_g_latest.pth.")
     if args.width is not None and args.latency_ms is not None:
         raise InputError("--width fixes the width and --latency-ms chooses it: give one or the other.")
     limits = {"latency_ms": args.latency_ms, "memory_mb": args.memory_mb} if args.width is None else {}
     budget = {name: value for name, value in limits.items() if value is not None}
-    jobs = plan_jobs(args.inputs, args.output, suffix=args.suffix, extension=args.format)
     upscaler = Upscaler(
         args.model,
         width=parse_width(args.width or "1.0"),
@@ -68,6 +74,8 @@ def run(args: argparse.Namespace) -> int:
         self_ensemble=args.self_ensemble,
         memory_mb=args.memory_mb,
     )
+    output = args.output or _beside(args.inputs, upscaler.scale)
+    jobs = plan_jobs(args.inputs, output, suffix=args.suffix, extension=args.format)
     existing = [] if args.overwrite else [target for _, target in jobs if target.exists()]
     jobs = [job for job in jobs if job.target not in existing]
     console = stdout_console()
@@ -76,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
         failures = upscale_files(upscaler, jobs, prepare=prepare, progress=progress)
     show_line(
         console,
-        f"{len(jobs) - len(failures)} of {len(jobs) + len(existing)} files written to {args.output} "
+        f"{len(jobs) - len(failures)} of {len(jobs) + len(existing)} files written to {output} "
         f"(×{upscaler.scale}, {'widths within the budget' if budget else f'width {upscaler.width:.4g}'}).",
     )
     if existing:
@@ -84,6 +92,17 @@ def run(args: argparse.Namespace) -> int:
     if failures:
         raise WorkError(f"{len(failures)} of {len(jobs)} files failed:\n" + "\n".join(f"  {line}" for line in failures))
     return 0
+
+
+def _beside(inputs: Sequence[Path], scale: int) -> Path:
+    """Where the result of a single input goes by default: `photo_x2.png`, `clip_x2.mp4`, `folder_x2/`."""
+    from srkd.inference.video import is_video
+
+    if len(inputs) > 1:
+        raise InputError("several inputs need a folder for the results: -o OUT.")
+    (source,) = inputs
+    ending = "" if source.is_dir() else ".mp4" if is_video(source) else ".png"
+    return source.with_name(f"{source.name if source.is_dir() else source.stem}_x{scale}{ending}")
 
 
 def _tile(given: str) -> Any:

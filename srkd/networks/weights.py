@@ -23,6 +23,7 @@ from torch import Tensor
 
 from srkd.atomic import atomic_path
 from srkd.networks.dialects import Converted, check_mean, complete, known_res_scale, recognise
+from srkd.networks.pretrained import resolve
 from srkd.networks.slim import Network
 from srkd.provenance import provenance
 from srkd.registry import NETWORKS, checked_options
@@ -63,7 +64,7 @@ def read_weights(path: str | Path, key: str | None = None) -> Weights:
     Raises:
         InputError: missing, unreadable, holding something else than tensors, or without `key`.
     """
-    weights = _read(Path(path), key)
+    weights = _read(resolve(path), key)
     if "network_g" in weights.meta:
         return weights
     try:

@@ -63,7 +63,7 @@ def test_wrong_input_exits_2_and_writes_nothing(odd, checkpoint, tmp_path, capsy
     model, folder = ["-m", str(checkpoint)], str(odd)
     write_image(tmp_path / "twin" / "grey.jpg", np.zeros((4, 4), np.uint8))
     for command, message in (
-        ([folder, "-o", str(tmp_path / "o")], "say which network to use: -m MODEL"),
+        ([folder, folder, *model], "several inputs need a folder for the results: -o OUT."),
         ([folder, *model, "-o", str(tmp_path / "o"), "--width", "0.3"], "`width` (=0.3) is not valid"),
         ([folder, *model, "-o", str(tmp_path / "o"), "--width", "2"], "at most 1"),
         ([folder, *model, "-o", str(tmp_path / "o"), "--format", "gif"], "unknown image format 'gif'"),

@@ -1,0 +1,163 @@
+"""The distillation table: every method and its controls, one student, one schedule, several seeds.
+
+  python scripts/reproduce/distillation.py --scale 4 --budget cpu-tiny
+  python scripts/reproduce/distillation.py --scale 4 --budget gpu-10min --seeds 0,1,2
+
+Teacher and PISR's first stage are trained once, then every arm with every seed (`srkd sweep`), from the option files
+named *_bsds*.yml; the budget sets schedule and patch (and, on a GPU, the size of EDSR-baseline). Everything goes on
+where it was interrupted when the same command is given again. Results go to docs/results/<table>_<budget>/: the
+benchmark with and without self-ensemble, and runs.json: schedules, machine, and what each training took.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import statistics
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from srkd.atomic import atomic_write_text
+from srkd.networks.weights import read_weights
+from srkd.options import load_train_options
+from srkd.provenance import environment
+
+ROOT = Path(__file__).parents[2]
+OPTIONS = ROOT / "options/train"
+TEACHER = "Supervised/supervised_edsr48x8"
+FIRST_STAGE = "PISRTeacher/pisrteacher_edsr12x8"
+ARMS = (  # the first is what the others are compared with
+    "Supervised/scratch_edsr12x8",
+    "Supervised/slice_edsr48x8 _w025",
+    "OutputKD/output_kd_edsr12x8",
+    "SRKD/srkd_edsr12x8",
+    "FAKD/fakd_edsr12x8",
+    "Supervised/decoder_edsr12x8",
+    "PISR/pisr_edsr12x8",
+    "Supervised/slimmable_edsr48x8",
+    "CSD/csd_edsr48x8 _w025",
+)
+WIDE = 48  # channels of the teacher in the option files; students have a quarter
+CRAFT = "OutputKD/output_kd_craft_edsr12x8"  # ×4 only: there is one such teacher
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A schedule: iterations of the teacher and of every arm, the side of HR patches by scale, channels and blocks."""
+
+    teacher: int
+    arms: int
+    patch: dict[int, int]
+    num_feat: int = 48
+    num_block: int = 8
+
+
+BUDGETS = {
+    "cpu-tiny": Budget(teacher=2_000, arms=600, patch={2: 64, 4: 96}),
+    "cpu-night": Budget(teacher=10_000, arms=5_000, patch={2: 64, 4: 128}),
+    "gpu-10min": Budget(teacher=10_000, arms=5_000, patch={2: 96, 4: 192}, num_feat=64, num_block=16),
+    "gpu-full": Budget(teacher=100_000, arms=50_000, patch={2: 96, 4: 192}, num_feat=64, num_block=16),
+}
+
+
+def option_file(stem: str, scale: int, budget: Budget, root: Path, iterations: int) -> Path:
+    """A file in `root` that includes the repository's: all it makes and needs is in `root`, and this is its schedule."""
+    name, _, suffix = stem.partition(" ")
+    source = OPTIONS / f"{name}_x{scale}_bsds{suffix}.yml"
+    options = load_train_options(source)
+
+    def moved(path: str) -> str:
+        return path.replace("experiments/", f"{root.as_posix()}/", 1)
+
+    starts = ("pretrain_network_g", "pretrain_network_g_teacher")
+    paths = {key: moved(value) for key in starts if (value := getattr(options.path, key))}
+    content: dict[str, Any] = {
+        "include": str(source),
+        "path": {"experiments_root": root.as_posix(), **paths},
+        "datasets": {"train": {"gt_size": budget.patch[scale]}},
+        "train": {"total_iter": iterations, "scheduler": {"T_max": iterations}},
+        "val": {"val_freq": iterations},
+    }
+    if "stage1" in options.method.args:
+        content["method"] = {"stage1": moved(options.method.args["stage1"])}
+    if budget.num_feat != WIDE:
+        for block, network in (("network_g", options.network_g), ("network_g_teacher", options.network_g_teacher)):
+            if network is not None and network.type == "EDSR":
+                part = WIDE // network.args["num_feat"]
+                content[block] = {"num_feat": budget.num_feat // part, "num_block": budget.num_block}
+    file = root / "options" / source.name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write_text(file, yaml.safe_dump(content, sort_keys=False))
+    return file
+
+
+def run(*arguments: object) -> None:
+    """One srkd command, shown; the script ends with it if it fails."""
+    words = [str(argument) for argument in arguments]
+    sys.stdout.write(f"$ srkd {shlex.join(words)}\n")
+    sys.stdout.flush()
+    status = subprocess.run([sys.executable, "-m", "srkd", *words], check=False).returncode
+    if status:
+        raise SystemExit(status)
+
+
+def cost(folder: Path) -> dict[str, float]:
+    """Iterations of a training and the median of its seconds for one of them."""
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    trained = [line for line in lines if line["kind"] == "train"]
+    return {"iterations": trained[-1]["iter"], "seconds": statistics.median(line["seconds"] for line in trained)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scale", type=int, choices=(2, 4), default=4)
+    parser.add_argument("--budget", choices=BUDGETS, default="cpu-tiny")
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at a time (default: %(default)s)")
+    parser.add_argument("--sets", nargs="+", default=["Set5", "Urban100"])
+    parser.add_argument("--craft", action="store_true", help="also the arm that CRAFT teaches (×4; slow on a CPU)")
+    args = parser.parse_args()
+    budget = BUDGETS[args.budget]
+    table = f"distillation_x{args.scale}_{args.budget}"
+    root, out = Path("experiments") / table, Path("docs/results") / table
+
+    given: dict[str, Path] = {}
+    for stem in (TEACHER, FIRST_STAGE):
+        iterations = budget.teacher if stem == TEACHER else budget.arms
+        file = option_file(stem, args.scale, budget, root, iterations)
+        network = root / load_train_options(file).name / "models/net_g_latest.pth"
+        given[stem] = network
+        if not network.exists() or read_weights(network).meta["iter"] < iterations:
+            run("train", "-opt", file, "--auto_resume")
+    stems = (*ARMS, *((CRAFT,) if args.craft else ()))
+    files = [option_file(stem, args.scale, budget, root, budget.arms) for stem in stems]
+    run("sweep", "-opt", *files, "--seeds", args.seeds, "--jobs", args.jobs, "--name", table, "--sets", *args.sets)
+
+    seeds = args.seeds.split(",")
+    arms = [load_train_options(file).name for file in files]
+    folders = {f"{arm}_seed{seed}": root / f"{arm}_seed{seed}" for arm in arms for seed in seeds}
+    networks = [given[TEACHER], *(folder / "models/net_g_latest.pth" for folder in folders.values())]
+    for name, extra in (("benchmark", ()), ("self_ensemble", ("--self-ensemble",))):
+        run("benchmark", *networks, "--sets", *args.sets, *extra, "-o", out / f"{name}.json")
+    trained = {folder.name: cost(folder) for folder in (network.parents[1] for network in given.values())}
+    record = {
+        "command": shlex.join(["python", *sys.argv]),
+        "budget": {"name": args.budget, **asdict(budget)},
+        "environment": environment("cuda" if torch.cuda.is_available() else "cpu"),
+        "teacher": given[TEACHER].parents[1].name,
+        "arms": {arm: [f"{arm}_seed{seed}" for seed in seeds] for arm in arms},
+        "trainings": {**trained, **{name: cost(folder) for name, folder in folders.items()}},
+    }
+    atomic_write_text(out / "runs.json", json.dumps(record, indent=1) + "\n")
+    sys.stdout.write(f"Written: {out}. Then: python scripts/make_table.py\n")
+
+
+if __name__ == "__main__":
+    main()

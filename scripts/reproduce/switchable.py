@@ -1,0 +1,103 @@
+"""Train the networks that come with the package: one switchable EDSR for ×2, one for ×4, and write them into it.
+
+  python scripts/reproduce/switchable.py
+  python scripts/reproduce/switchable.py --budget gpu-10min
+
+Four widths are trained together (options/train/Supervised/switchable_*.yml), ×4 begun from ×2. The same command goes on
+where it was interrupted. Weights go to srkd/pretrained/ in half precision, each with its card; the benchmark, of these
+very files, to docs/results/switchable_x<scale>/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from srkd.atomic import atomic_write_text
+from srkd.inference.card import entry, model_card, protocol_results
+from srkd.inference.export import Form, Written, open_source
+from srkd.inference.parity import check_images, compare
+from srkd.metrics.cost import multi_adds
+from srkd.networks.weights import load_network, read_weights, save_network
+from srkd.options import load_train_options
+
+ROOT = Path(__file__).parents[2]
+PRETRAINED = ROOT / "srkd/pretrained"
+BUDGETS: dict[str, list[str]] = {
+    "cpu-hours": [],  # the option files as they are: about three hours on 2 cores
+    "gpu-10min": ["train.total_iter=20000", "train.scheduler.T_max=20000", "datasets.train.batch_size_per_gpu=32"],
+}
+DATA = "BSDS500's train and test images without Set5's `woman` (399), T91 without a duplicate (90)"
+LICENCE = "BSDS500: non-commercial research and education; T91: none stated"
+LIMITS = """
+## Limits
+
+Trained on {images} small photographs, reduced by MATLAB's bicubic and nothing else: noise, blur and compression are
+enlarged with the picture, and the kernel of a camera is another one. {iterations:,} iterations are a fraction of what
+published networks had. Widths between the four trained ones give noise.
+"""
+
+
+def run(*arguments: object) -> None:
+    """One srkd command, shown; the script ends with it if it fails."""
+    words = [str(argument) for argument in arguments]
+    sys.stdout.write(f"$ srkd {shlex.join(words)}\n")
+    sys.stdout.flush()
+    status = subprocess.run([sys.executable, "-m", "srkd", *words], check=False).returncode
+    if status:
+        raise SystemExit(status)
+
+
+def ship(trained: Path, scale: int) -> Path:
+    """Write the network of a training into the package, in half precision."""
+    weights, network = read_weights(trained), load_network(trained)
+    file = PRETRAINED / f"switchable-x{scale}.safetensors"
+    save_network(
+        file,
+        network.half(),
+        iter=weights.meta["iter"],
+        method="Supervised at all four widths",
+        widths=tuple(weights.meta["widths"]),
+        training_set=DATA,
+        data_licence=LICENCE,
+    )
+    return file
+
+
+def write_card(file: Path, trained: Path, result: Path) -> None:
+    """The card beside `file`: what it is, how far half precision is from the training's, results, limits."""
+    source, before = open_source(file), load_network(trained)
+    pixels = {"height": 720 // before.scale, "width_px": 1280 // before.scale}
+    parity = {"PyTorch, before the weights were halved": compare(before, source.network, check_images(3))}
+    written = Written(file, 1.0, source.network, parity, 0.0)
+    card = model_card(
+        source, Form(), [entry(written, multi_adds(before, **pixels))], results=protocol_results(result, source)
+    )
+    atomic_write_text(file.with_suffix(".md"), card + LIMITS.format(images=489, iterations=source.iter))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--budget", choices=BUDGETS, default="cpu-hours")
+    parser.add_argument("--sets", nargs="+", default=["Set5", "Urban100"])
+    args = parser.parse_args()
+    for scale in (2, 4):
+        name = f"switchable_edsr48x8_x{scale}"
+        trained = Path("experiments") / name / "models/net_g_latest.pth"
+        option_file = ROOT / f"options/train/Supervised/{name}.yml"
+        options = load_train_options(option_file, BUDGETS[args.budget])
+        if not trained.exists() or read_weights(trained).meta["iter"] < options.train.total_iter:
+            run("train", "-opt", option_file, "--auto_resume", *BUDGETS[args.budget])
+        file = ship(trained, scale)
+        results = ROOT / f"docs/results/switchable_x{scale}"
+        for kind, extra in (("benchmark", ()), ("self_ensemble", ("--self-ensemble",))):
+            sets = args.sets[: 1 if extra else None]  # eight times the time
+            run("benchmark", file, "--sets", *sets, *extra, "-o", results / f"{kind}.json", "--overwrite")
+        write_card(file, trained, results / "benchmark.json")
+
+
+if __name__ == "__main__":
+    main()
