@@ -20,6 +20,7 @@ COMMANDS = {
     "cost": ("cost", "parameters, multiply-adds, activations, memory and latency of networks, at any width"),
     "compare": ("compare", "whether a difference between results is one: images paired, seeds, in words"),
     "report": ("report", "one HTML page of results: table, charts, pictures, training curves"),
+    "sweep": ("sweep", "trainings over option files, values and seeds, then measured, reported and compared"),
     "plot": ("plot", "losses and validation metrics of training runs, as SVG"),
     "upscale": ("upscale", "super-resolve images or folders, at any width"),
     "export": ("export", "write a physically smaller network: .pth, .safetensors, .onnx or .pt2, parity-checked"),
