@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 from collections.abc import Iterator
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from srkd.data.cache import Progress
+from srkd.data.cache import PairCache, Progress
+from srkd.data.resident import ResidentBatches, fits
 from srkd.data.sampling import plan
 from srkd.types import Batch, InputError
 
@@ -28,6 +29,11 @@ class PairSource(Protocol):
     gt_size: int | None
     use_hflip: bool
     use_rot: bool
+
+    @property
+    def gpu_cache(self) -> PairCache | None:
+        """The decoded pairs, once `prepare` has made them, if the training GPU may hold a copy of them."""
+        ...
 
     def __len__(self) -> int: ...
 
@@ -49,8 +55,7 @@ def crop_pair(lq: Image, gt: Image, *, gt_size: int, scale: int, u_top: float, u
         u_top, u_left: uniform in [0, 1): every place on the lq grid is equally likely, the first and last included.
     """
     side = gt_size // scale
-    top = int(u_top * (lq.shape[0] - side + 1))
-    left = int(u_left * (lq.shape[1] - side + 1))
+    top, left = _corner(lq.shape[0], lq.shape[1], side, u_top, u_left)
     lq = lq[top : top + side, left : left + side]  # pyright: ignore[reportAssignmentType]
     top, left = top * scale, left * scale
     return lq, gt[top : top + gt_size, left : left + gt_size]  # pyright: ignore[reportReturnType]
@@ -70,6 +75,21 @@ def images_to_tensor(images: RGB8) -> Tensor:
     writable = np.require(images, requirements="W")  # torch warns about read-only arrays, such as cached ones
     nchw = torch.from_numpy(writable).permute(0, 3, 1, 2)
     return nchw.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
+
+
+class Crop(NamedTuple):
+    """One element of a batch: the image's number, where it is cut (see `crop_pair`) and how it is turned."""
+
+    image: int
+    u_top: float
+    u_left: float
+    hflip: bool
+    vflip: bool
+    transpose: bool
+
+    def corner(self, height: int, width: int, side: int) -> tuple[int, int]:
+        """Top and left of its patch of side × side pixels in an image of height × width."""
+        return _corner(height, width, side, self.u_top, self.u_left)
 
 
 class TrainBatches(Dataset[Batch]):
@@ -108,6 +128,18 @@ class TrainBatches(Dataset[Batch]):
     def __getitem__(self, iteration: int) -> Batch:
         """Float32 lq [B, 3, gt_size / s, gt_size / s] and gt [B, 3, gt_size, gt_size] in [0, 1]."""
         data, gt_size, scale = self.dataset, self.gt_size, self.dataset.scale
+        lqs = np.empty((self.batch_size, gt_size // scale, gt_size // scale, 3), np.uint8)
+        gts = np.empty((self.batch_size, gt_size, gt_size, 3), np.uint8)
+        for j, crop in enumerate(self.crops(iteration)):
+            lq, gt = data.pair(crop.image)
+            patches = crop_pair(lq, gt, gt_size=gt_size, scale=scale, u_top=crop.u_top, u_left=crop.u_left)
+            for place, patch in zip((lqs[j], gts[j]), patches, strict=True):
+                place[:] = dihedral(patch, hflip=crop.hflip, vflip=crop.vflip, transpose=crop.transpose)
+        return Batch(images_to_tensor(lqs), images_to_tensor(gts))
+
+    def crops(self, iteration: int) -> list[Crop]:
+        """What the batch of an iteration is made of."""
+        data = self.dataset
         images, u = plan(
             self.seed,
             iteration,
@@ -116,17 +148,17 @@ class TrainBatches(Dataset[Batch]):
             batch_size=self.batch_size,
             num_images=len(data),
         )
-        lqs = np.empty((self.batch_size, gt_size // scale, gt_size // scale, 3), np.uint8)
-        gts = np.empty((self.batch_size, gt_size, gt_size, 3), np.uint8)
-        for j, (u_top, u_left, u_hflip, u_vflip, u_transpose) in enumerate(u[:, :5].tolist()):
-            lq, gt = data.pair(int(images[j]))
-            hflip = data.use_hflip and u_hflip < 0.5
-            vflip = data.use_rot and u_vflip < 0.5
-            transpose = data.use_rot and u_transpose < 0.5
-            patches = crop_pair(lq, gt, gt_size=gt_size, scale=scale, u_top=u_top, u_left=u_left)
-            for place, patch in zip((lqs[j], gts[j]), patches, strict=True):
-                place[:] = dihedral(patch, hflip=hflip, vflip=vflip, transpose=transpose)
-        return Batch(images_to_tensor(lqs), images_to_tensor(gts))
+        return [
+            Crop(
+                image,
+                u_top,
+                u_left,
+                data.use_hflip and u_h < 0.5,
+                data.use_rot and u_v < 0.5,
+                data.use_rot and u_t < 0.5,
+            )
+            for image, (u_top, u_left, u_h, u_v, u_t) in zip(images.tolist(), u[:, :5].tolist(), strict=True)
+        ]
 
 
 def train_loader(
@@ -137,15 +169,22 @@ def train_loader(
     num_workers: int,
     pin_memory: bool,
     progress: Progress | None = None,
+    device: torch.device | None = None,
 ) -> Iterator[Batch]:
     """Batches `start_iter` … `total_iter` − 1 in order, made by `num_workers` processes (0: by this one).
 
-    The data set's cache is filled before this returns, so that the workers share it; `progress` is told.
+    The data set's cache is filled before this returns, so that the workers share it; `progress` is told. If `device`
+    (the one that trains) is a GPU with room for the cache, it is copied there, and batches are made there, by this
+    process: the same bits, in channels-last memory.
 
     Raises:
         InputError: as the data set does; from a worker too it arrives here as it was raised.
     """
     batches.dataset.prepare(progress)
+    cache = batches.dataset.gpu_cache
+    if device and cache and fits(cache, device):
+        resident = ResidentBatches(batches, cache, device)
+        return (resident[iteration] for iteration in range(start_iter, total_iter))
     # Forked workers share the cache; started in any other way each would receive a copy of it.
     can_fork = num_workers > 0 and "fork" in multiprocessing.get_all_start_methods()
     loader = DataLoader(
@@ -159,6 +198,10 @@ def train_loader(
         generator=torch.Generator(),  # else each loader would take a number from the global one, and so change training
     )
     return _unguarded(loader)
+
+
+def _corner(height: int, width: int, side: int, u_top: float, u_left: float) -> tuple[int, int]:
+    return int(u_top * (height - side + 1)), int(u_left * (width - side + 1))
 
 
 class _Guarded(Dataset[Batch | InputError]):

@@ -75,10 +75,13 @@ class PairCache:
 
     It is one array, not a list, because forked loader workers share it by copy-on-write, and counting references to
     many small objects would copy their pages.
+
+    Attributes:
+        pixels: uint8 [N], the array.
     """
 
     def __init__(self, pixels: RGB8, recipe: Recipe) -> None:
-        self._pixels = pixels
+        self.pixels = pixels
         self._scale = recipe.scale
         self._sizes = np.array(recipe.sizes, dtype=np.int64).reshape(-1, 2)
         lengths = self._sizes.prod(axis=1) * 3 * (1 + recipe.scale**2)
@@ -86,12 +89,16 @@ class PairCache:
 
     def pair(self, index: int) -> tuple[RGB8, RGB8]:
         """lq [h, w, 3] and gt [s·h, s·w, 3]: views, not copies."""
-        height, width = (int(n) for n in self._sizes[index])
-        start = int(self._starts[index])
+        start, height, width = self.place(index)
         middle, end = start + height * width * 3, int(self._starts[index + 1])
         s = self._scale
-        lq = self._pixels[start:middle].reshape(height, width, 3)
-        return lq, self._pixels[middle:end].reshape(s * height, s * width, 3)
+        lq = self.pixels[start:middle].reshape(height, width, 3)
+        return lq, self.pixels[middle:end].reshape(s * height, s * width, 3)
+
+    def place(self, index: int) -> tuple[int, int, int]:
+        """Where lq begins in `pixels`, and its height and width; gt follows."""
+        height, width = self._sizes[index].tolist()
+        return int(self._starts[index]), height, width
 
 
 def in_memory(recipe: Recipe, progress: Progress | None = None) -> PairCache:

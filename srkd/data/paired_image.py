@@ -27,12 +27,14 @@ class IOBackend:
         type: `cache` decodes everything once; `disk` and `lmdb` decode whole images at every use.
         path: folder of a memory-mapped cache file, shared by all processes of a run and kept for the next run;
             None keeps the cache in this process's memory.
+        on_gpu: copy the cache to the training GPU if it takes at most half of the free memory, and cut batches there.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}  # a misspelt key is an error
 
     type: Literal["disk", "lmdb", "cache"] = "cache"
     path: str | None = None
+    on_gpu: bool = True
 
 
 @DATASETS.register
@@ -120,6 +122,11 @@ class PairedImageDataset:
 
     def __len__(self) -> int:
         return len(self._pairs)
+
+    @property
+    def gpu_cache(self) -> PairCache | None:
+        """The decoded pairs, once `prepare` has made them; None without a cache, or with `on_gpu: false`."""
+        return self._cache if self.io_backend.on_gpu else None
 
     def pair(self, index: int) -> tuple[RGB8, RGB8]:
         """lq [h, w, 3] and gt [s·h, s·w, 3], RGB uint8; from the cache they are read-only views.

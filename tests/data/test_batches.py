@@ -24,6 +24,7 @@ class Coordinates:
     """Pairs whose pixels say where they are: lq is (row, column, image), gt repeats each lq pixel 2 × 2."""
 
     scale, gt_size, use_hflip, use_rot = 2, 8, True, True
+    gpu_cache = None
 
     def __len__(self) -> int:
         return 5
