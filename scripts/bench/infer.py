@@ -1,38 +1,30 @@
-"""Time of one frame at each width: the upscaler, the exported smaller network, and slicing at every call.
+"""Time and memory of one frame: srkd's upscaler against eager PyTorch, onnxruntime and OpenVINO.
 
   python scripts/bench/infer.py
-  python scripts/bench/infer.py --rounds 20 -o docs/benchmarks/MACHINE/infer.json
+  python scripts/bench/infer.py --widths 1 0.75 0.5 0.25 --rounds 20 --save
 
 EDSR-baseline ×4 (64 channels, 16 blocks, random weights: they change no time), a frame of 320 × 180, uint8 in and out.
-`upscaler` is `srkd.Upscaler`; `exported` the file that `srkd export --width` writes, loaded as an ordinary network and
-run in the same precision and layout; `sliced` the papers' way: the full network cuts its weights at every call, fp32,
-NCHW. All take turns, one call each a round, so that a busy machine slows all of them; the figures are medians.
+srkd is `Upscaler` as it is by default (channels-last, the upsampler in bands of rows), in every precision of the
+device. Eager PyTorch is the papers' way: the full network in fp32, NCHW, which cuts its weights at every call where
+the width is below 1. The runtimes get the ONNX file that `srkd export` writes, fixed to the frame's size in OpenVINO,
+and as many threads as torch has. Memory is what a frame adds at its peak.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import statistics
-import sys
+import importlib.util
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.table import Table
+from common import comparison, parse, report
 from torch import Tensor, nn
+from turns import Values, measure, peak_mib, serve, timed, worker
 
-import srkd
-from srkd.inference.export import export
-from srkd.inference.forward import upscale_image
-from srkd.inference.precision import DTYPES, precisions
-from srkd.networks.edsr import EDSR
-from srkd.provenance import environment
+TINY = {"frame": "32x24", "widths": [0.25]}
+OPENVINO = {"fp32": "f32", "bf16": "bf16"}
 
 
 class Planar(nn.Module):
@@ -46,75 +38,155 @@ class Planar(nn.Module):
         return self.network(x.contiguous(), self.width_of_calls)
 
 
-def candidates(network: EDSR, widths: list[float], device: str, folder: Path) -> dict[tuple[str, float, str], Callable]:
-    """What is timed, by (how, width, precision)."""
-    frame = np.random.default_rng(0).integers(0, 256, (180, 320, 3), np.uint8)
-    found: dict[tuple[str, float, str], Callable] = {}
+class OnnxRuntime(nn.Module):
+    """An ONNX file in onnxruntime."""
 
-    def add(how: str, width: float, precision: str, run: Callable) -> None:
-        found[how, width, precision] = lambda: run(frame)
+    def __init__(self, file: Path) -> None:
+        import onnxruntime
 
-    def through(model: nn.Module) -> Callable:
-        return lambda image: upscale_image(model, image)
+        super().__init__()
+        settings = onnxruntime.SessionOptions()
+        settings.intra_op_num_threads = torch.get_num_threads()
+        self.session = onnxruntime.InferenceSession(file, settings, providers=["CPUExecutionProvider"])
 
-    for width in widths:
-        add("sliced", width, "fp32", through(Planar(network.to(device), width)))
-        export(network, folder / f"{width}.pth", width=width)
-        for precision in precisions(torch.device(device)):
-            small = srkd.load_network(folder / f"{width}.pth").to(device, DTYPES[precision])
-            add("exported", width, precision, through(small.to(memory_format=torch.channels_last)))
-            up = srkd.Upscaler(network, width=width, device=device, precision=precision)
-            add("upscaler", width, precision, up.upscale)
-    return found
+    def forward(self, x: Tensor, width: float = 1.0) -> Tensor:
+        return torch.from_numpy(self.session.run(None, {"lq": x.contiguous().numpy()})[0])
+
+
+class OpenVINO(nn.Module):
+    """An ONNX file in OpenVINO, for frames of one size."""
+
+    def __init__(self, file: Path, precision: str, height: int, width_px: int) -> None:
+        import openvino
+
+        super().__init__()
+        core = openvino.Core()
+        model = core.read_model(file)
+        model.reshape([1, 3, height, width_px])
+        settings = {
+            "INFERENCE_PRECISION_HINT": OPENVINO[precision],
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        self.model = core.compile_model(model, "CPU", settings)
+
+    def forward(self, x: Tensor, width: float = 1.0) -> Tensor:
+        return torch.from_numpy(self.model(x.contiguous().numpy(), share_inputs=True, share_outputs=True)[0])
+
+
+def serve_one(variant: str, folder: str, width: float, frame: list[int], device: str) -> None:
+    """The worker: seconds of a frame, and the memory it adds."""
+    import srkd
+    from srkd.inference.forward import upscale_image
+
+    how, _, precision = variant.partition(" ")
+    image = np.random.default_rng(0).integers(0, 256, (*frame, 3), np.uint8)
+    network, onnx = srkd.load_network(Path(folder) / "network.pth"), Path(folder) / f"{width}.onnx"
+    if how == "srkd":
+        up = srkd.Upscaler(network, width=width, device=device, precision=precision)
+    elif how == "eager":
+        model = Planar(network.eval().to(device), width)
+    elif how == "onnxruntime":
+        model = OnnxRuntime(onnx)
+    else:
+        model = OpenVINO(onnx, precision, *frame)
+
+    def run() -> object:
+        return up.upscale(image) if how == "srkd" else upscale_image(model, image)
+
+    before = peak_mib(device, reset=True)
+    run()
+    added = peak_mib(device) - before
+    run()
+    serve(lambda: {"seconds": timed(device, run), "mib": added})
+
+
+def missing(device: str) -> dict[str, str]:
+    """Runtimes that cannot be measured here, and why."""
+    reasons = {name: "not installed" for name in ("onnxruntime", "openvino") if importlib.util.find_spec(name) is None}
+    return reasons if device == "cpu" else dict.fromkeys(("onnxruntime", "openvino"), "measured on the CPU only")
+
+
+def rows_of(
+    args: argparse.Namespace, folder: Path, width: float, skipped: dict[str, str]
+) -> tuple[list[Values], Values]:
+    """One row for each precision and peer."""
+    import srkd
+    from srkd.inference.precision import precisions
+    from srkd.metrics.cost import multi_adds
+
+    width_px, height = map(int, args.frame.split("x"))
+    kinds = precisions(torch.device(args.device))
+    peers = {"eager": "PyTorch, fp32, NCHW" + (", sliced at every call" if width < 1 else "")}
+    if "onnxruntime" not in skipped:
+        peers["onnxruntime"] = "onnxruntime, fp32"
+    if "openvino" not in skipped:
+        peers |= {f"openvino {kind}": f"OpenVINO, {kind}" for kind in kinds if kind in OPENVINO}
+    own = [f"srkd {kind}" for kind in kinds]
+    settings = {"folder": str(folder), "width": width, "frame": [height, width_px]}
+    medians, ceiling = measure(
+        __file__,
+        dict.fromkeys([*own, *peers], settings),
+        device=args.device,
+        threads=args.threads,
+        rounds=args.rounds,
+        own=own,
+    )
+    network = srkd.load_network(folder / "network.pth")
+    flops = 2 * multi_adds(network, height=height, width_px=width_px, width=width)
+    rows = []
+    for kind in kinds:
+        for peer, told in peers.items():
+            if kind == "fp32" and peer.endswith("bf16"):
+                continue  # fp32 against bf16 says nothing
+            row = comparison(
+                medians,
+                what=f"frame of {width_px} × {height}, width {width:g}, {kind}",
+                peer=peer,
+                peer_name=told,
+                own=f"srkd {kind}",
+                flops=flops,
+                ceiling=ceiling[f"conv_{kind}"],
+                headline=kind != "fp16" and (peer == "eager" or told.endswith(kind)),
+            )
+            mib = {
+                key: medians[name, first]["mib"]
+                for key, name, first in (("peer_mib", peer, "stock"), ("mib", f"srkd {kind}", "default"))
+            }
+            rows.append(row | mib)
+    return rows, ceiling
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--widths", type=float, nargs="+", default=[1.0, 0.25])
+    parser.add_argument("--frame", default="320x180", help="columns x rows (default: %(default)s)")
+    parser.set_defaults(rounds=7)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--widths", type=float, nargs="+", default=[1.0, 0.75, 0.5, 0.25])
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE.json")
-    args = parser.parse_args()
+    if given := worker():
+        return serve_one(**given)
+    args = parse(__doc__, TINY, options)
+    from srkd.inference.export import export
+    from srkd.networks.edsr import EDSR
+    from srkd.networks.weights import save_network
 
+    skipped = missing(args.device)
     torch.manual_seed(0)
     network = EDSR(num_feat=64, num_block=16, upscale=4).eval()
-    with tempfile.TemporaryDirectory() as folder:
-        runs = candidates(network, args.widths, args.device, Path(folder))
-    times: dict[tuple[str, float, str], list[float]] = {key: [] for key in runs}
-    for number in range(args.rounds + 2):
-        for key, run in runs.items():
-            start = time.perf_counter()
-            run()
-            if number >= 2:  # two rounds warm up
-                times[key].append(1000 * (time.perf_counter() - start))
-    medians = {key: statistics.median(values) for key, values in times.items()}
-
-    table = Table(
-        "width", "precision", "upscaler", "exported", "sliced fp32 NCHW", "upscaler / exported", "sliced / upscaler"
-    )
-    rows = []
-    for (how, width, precision), median in medians.items():
-        if how != "upscaler":
-            continue
-        exported, sliced = medians["exported", width, precision], medians["sliced", width, "fp32"]
-        rows.append(
-            {"width": width, "precision": precision, "upscaler": median, "exported": exported, "sliced": sliced}
-        )
-        table.add_row(
-            f"{width:g}",
-            precision,
-            *(f"{value:.1f} ms" for value in (median, exported, sliced)),
-            f"{median / exported:.3f}",
-            f"{sliced / median:.2f} ×",
-        )
-    where = environment(args.device)
-    console = Console(width=140)
-    console.print(table)
-    console.print(", ".join(f"{key} {value}" for key, value in where.items()), highlight=False)
-    if args.output:
-        content = {"environment": where, "command": " ".join(sys.argv), "load": os.getloadavg()[0], "rows": rows}
-        args.output.parent.mkdir(parents=True, exist_ok=True)
-        args.output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    rows, ceilings = [], []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        save_network(folder / "network.pth", network)
+        for width in args.widths:
+            if len(skipped) < 2:
+                export(network, folder / f"{width}.onnx", width=width)
+            of_width, ceiling = rows_of(args, folder, width, skipped)
+            rows += of_width
+            ceilings.append(ceiling)
+    rows += [{"skipped": runtime, "reason": why} for runtime, why in skipped.items()]
+    versions = [name for name in ("onnxruntime", "openvino") if name not in skipped]
+    report(__file__, args, rows, ceilings[0], *versions)
 
 
 if __name__ == "__main__":

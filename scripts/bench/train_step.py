@@ -1,40 +1,46 @@
-"""Seconds of a training iteration, end to end: srkd's trainer against BasicSR's own pipeline, run for real.
+"""Time of a training iteration, end to end: srkd's trainer against BasicSR's own pipeline, run for real.
 
   python scripts/bench/train_step.py
-  python scripts/bench/train_step.py --images datasets/train/bsds399 --iterations 12 --tuned
+  python scripts/bench/train_step.py --images datasets/train/bsds399 --block 4 --save
+  python scripts/bench/train_step.py --device cuda --workers 8 --block 100 --save
 
 EDSR-baseline ×4 (64 channels, 16 blocks), L1, Adam, moving average, batch 16, patch 192, on folders of PNG files.
-BasicSR's `train_pipeline` runs as its users run it; the time between the ends of two optimiser steps is taken. srkd
-runs the same options, in `--precision`. Each has a process of its own; the first iterations do not count. Without
-`--images` the photographs that ship with scikit-image are used. With `--tuned` both run with glibc's allocator told to
-keep large blocks (like for like).
+BasicSR's `train_pipeline` runs as its users run it; the time between the ends of two optimiser steps is taken. On CUDA
+it runs a second time with data that are ready tensors in memory, which tells the network's part from the data's. srkd
+runs the same option file, in fp32 and in bf16. A turn is `--block` iterations; the first ones do not count.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
-import json
+import math
 import os
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
-TUNED = "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=8589934592:glibc.malloc.top_pad=268435456"
-WARM = 2  # iterations that allocate, decode and choose kernels
+import torch
+from common import comparison, parse, report
+from photographs import photographs, write_pairs
+from turns import Values, answer, measure, serve, wait_for_turn, worker
+
+WARM = 3  # iterations that allocate, decode and choose kernels
+SCALE, READY = 4, 256  # crops that are ready tensors
+TINY = {"batch": 2, "patch": 32, "block": 1, "features": 8}
 
 
-def options(folder: Path, *, batch: int, patch: int, iterations: int, workers: int) -> dict:
+def options_of(
+    folder: Path, *, batch: int, patch: int, workers: int, features: int, iterations: int, cuda: bool
+) -> dict:
     """An option file of BasicSR's, which srkd reads as it stands."""
-    network = {"type": "EDSR", "num_in_ch": 3, "num_out_ch": 3, "num_feat": 64, "num_block": 16, "upscale": 4}
+    network = {"type": "EDSR", "num_in_ch": 3, "num_out_ch": 3, "num_feat": features, "num_block": 16, "upscale": SCALE}
     return {
         "name": "bench",
         "model_type": "SRModel",
-        "scale": 4,
-        "num_gpu": 0,
+        "scale": SCALE,
+        "num_gpu": int(cuda),
         "manual_seed": 0,
         "datasets": {
             "train": {
@@ -49,8 +55,9 @@ def options(folder: Path, *, batch: int, patch: int, iterations: int, workers: i
                 "use_shuffle": True,
                 "num_worker_per_gpu": workers,
                 "batch_size_per_gpu": batch,
-                "dataset_enlarge_ratio": 100,
-                "prefetch_mode": None,
+                "dataset_enlarge_ratio": math.ceil(iterations * batch / len(list((folder / "gt").iterdir()))),
+                "prefetch_mode": "cuda" if cuda else None,
+                "pin_memory": cuda,
             }
         },
         "network_g": {**network, "res_scale": 1, "img_range": 255.0, "rgb_mean": [0.4488, 0.4371, 0.4040]},
@@ -63,126 +70,178 @@ def options(folder: Path, *, batch: int, patch: int, iterations: int, workers: i
             "warmup_iter": -1,
             "pixel_opt": {"type": "L1Loss", "loss_weight": 1.0, "reduction": "mean"},
         },
-        "logger": {"print_freq": 1000, "save_checkpoint_freq": 100000, "use_tb_logger": False},
+        "logger": {"print_freq": 10**6, "save_checkpoint_freq": 10**6, "use_tb_logger": False},
         "dist_params": {"backend": "nccl", "port": 29500},
     }
 
 
-def prepare(folder: Path, images: Path | None, patch: int) -> None:
-    """Pairs as PNG files; images smaller than the patch are left out."""
-    import skimage.data
+def write_options(file: Path, content: dict[str, Any]) -> None:
+    import yaml
 
-    from srkd.imaging.files import list_images, read_image, to_rgb8, write_image
-    from srkd.imaging.resize import imresize, mod_crop
-
-    names = ("astronaut", "chelsea", "coffee", "rocket")
-    if images is None:
-        pictures = [(name, getattr(skimage.data, name)()) for name in names]
-    else:
-        pictures = [(path.stem, to_rgb8(read_image(path))) for path in list_images(images)]
-    for name, picture in pictures:
-        if min(picture.shape[:2]) >= patch:
-            gt = mod_crop(picture, 4)
-            write_image(folder / "gt" / f"{name}.png", gt)
-            write_image(folder / "lq" / f"{name}.png", imresize(gt, scale=1 / 4))
+    file.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
-def basicsr_steps(opt: Path) -> list[float]:
-    """Seconds of each iteration of BasicSR's pipeline."""
+def basicsr_turns(opt: Path, block: int) -> None:
+    """BasicSR's pipeline, which hands over after every block of iterations."""
     from srkd.compat.basicsr import import_basicsr
 
     import_basicsr()
     from basicsr import train
+    from basicsr.data.prefetch_dataloader import CPUPrefetcher, CUDAPrefetcher
     from basicsr.models.sr_model import SRModel
+    from basicsr.utils.registry import DATASET_REGISTRY
 
-    ends: list[float] = []
-    step = SRModel.optimize_parameters
+    clock = {"began": 0.0, "waited": 0.0}
 
-    def timed(self: SRModel, current_iter: int) -> None:
-        step(self, current_iter)
-        ends.append(time.perf_counter())
+    @DATASET_REGISTRY.register()
+    class ReadyTensors(torch.utils.data.Dataset):
+        def __init__(self, opt: dict[str, Any]) -> None:
+            self.opt, self.pairs = opt, torch.load(opt["tensors"], weights_only=True)
 
-    SRModel.optimize_parameters = timed
+        def __len__(self) -> int:
+            return len(self.pairs["gt"])
+
+        def __getitem__(self, index: int) -> dict[str, Any]:
+            return {**{name: self.pairs[name][index] for name in ("lq", "gt")}, "lq_path": "", "gt_path": ""}
+
+    def waiting(next_batch: Any) -> Any:
+        def counted(self: Any) -> Any:
+            began = time.perf_counter()
+            batch = next_batch(self)
+            clock["waited"] += time.perf_counter() - began
+            return batch
+
+        return counted
+
+    def handing_over(step: Any) -> Any:
+        def counted(self: SRModel, iteration: int) -> None:
+            step(self, iteration)
+            if iteration < WARM or (iteration - WARM) % block:
+                return
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            seconds = time.perf_counter() - clock["began"]
+            answer({} if iteration == WARM else rates(seconds / block, clock["waited"] / block))
+            if not wait_for_turn():
+                os._exit(0)
+            clock.update(began=time.perf_counter(), waited=0.0)
+
+        return counted
+
+    for prefetcher in (CPUPrefetcher, CUDAPrefetcher):
+        prefetcher.next = waiting(prefetcher.next)
+    SRModel.optimize_parameters = handing_over(SRModel.optimize_parameters)
     sys.argv = ["train.py", "-opt", str(opt)]
     train.train_pipeline(str(opt.parent))
-    return [after - before for before, after in itertools.pairwise(ends)]
 
 
-def srkd_steps(opt: Path, precision: str) -> list[float]:
-    """Seconds of each iteration of srkd's trainer."""
+def srkd_turns(opt: Path, block: int, precision: str) -> None:
+    """srkd's trainer: a rehearsal, which writes nothing, in every turn."""
+    began = time.perf_counter()
     from srkd.engine import build
     from srkd.engine.trainer import Trainer
     from srkd.options import load_train_options
 
-    ends: list[float] = []
-    step = Trainer._step
-
-    def timed(self: Trainer, *arguments: object) -> object:
-        losses = step(self, *arguments)
-        ends.append(time.perf_counter())
-        return losses
-
-    Trainer._step = timed
     options = load_train_options(opt, [f"train.precision={precision}", "datasets.train.io_backend={type: cache}"])
-    trainer = build.build_trainer(options, build.Start(dry=True))
-    trainer.rehearse(options.train.total_iter)
-    return [after - before for before, after in itertools.pairwise(ends)]
+    trainer: Trainer = build.build_trainer(options, build.Start(dry=True))
+    trainer.rehearse(WARM)
+    start = time.perf_counter() - began
+
+    def turn() -> Values:
+        (seconds, waited), _ = trainer.rehearse(1 + block)  # the first one is not counted
+        return rates(seconds, waited) | {"start": start}
+
+    if trainer.world.is_main:
+        return serve(turn)
+    turn()  # the other processes of a run have one turn, and are told nothing
+    return None
 
 
-def in_own_process(args: argparse.Namespace, how: str, opt: Path) -> float:
-    command = [sys.executable, __file__, "--one", how, "--opt", str(opt), "--precision", args.precision]
-    tuned = {"GLIBC_TUNABLES": TUNED} if args.tuned else {}
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd=opt.parent, env={**os.environ, **tuned}
-    )
-    if done.returncode:
-        raise SystemExit(f"{how}: exit status {done.returncode}\n{done.stdout[-1000:]}\n{done.stderr[-2000:]}")
-    return statistics.median(json.loads(done.stdout.splitlines()[-1])[WARM:])
+def rates(seconds: float, waited: float) -> Values:
+    return {"seconds": seconds, "rate": 1 / seconds, "waiting": waited / seconds}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def serve_one(variant: str, opt: str, block: int, device: str) -> None:
+    """The worker."""
+    os.chdir(Path(opt).parent)
+    how, _, kind = variant.partition(" ")
+    return srkd_turns(Path(opt), block, kind) if how == "srkd" else basicsr_turns(Path(opt), block)
+
+
+def step_flops(features: int, batch: int, patch: int) -> float:
+    """Three forward passes: the backward pass computes the gradients of weights and of features."""
+    from srkd.metrics.cost import multi_adds
+    from srkd.networks.edsr import EDSR
+
+    network = EDSR(num_feat=features, num_block=16, upscale=SCALE)
+    return 3 * 2 * batch * multi_adds(network, height=patch // SCALE, width_px=patch // SCALE)
+
+
+def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--images", type=Path, metavar="FOLDER", help="HR images (default: scikit-image's photographs)")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--patch", type=int, default=192)
-    parser.add_argument("--iterations", type=int, default=10)
-    parser.add_argument("--workers", type=int, default=1, help="of BasicSR's loader (default: %(default)s)")
-    parser.add_argument("--precision", choices=("fp32", "bf16"), default="bf16", help="of srkd (default: %(default)s)")
-    parser.add_argument("--tuned", action="store_true")
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE.json")
-    parser.add_argument("--one", help=argparse.SUPPRESS)
-    parser.add_argument("--opt", type=Path, help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.one:
-        seconds = basicsr_steps(args.opt) if args.one == "basicsr" else srkd_steps(args.opt, args.precision)
-        sys.stdout.write("\n" + json.dumps(seconds) + "\n")
-        return
+    parser.add_argument("--block", type=int, default=2, help="iterations a turn (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=1, help="of the loaders (default: %(default)s)")
+    parser.set_defaults(features=64)
 
-    import yaml
-    from rich.console import Console
 
-    from srkd.provenance import environment
+def main() -> None:
+    if given := worker():
+        return serve_one(**given)
+    args = parse(__doc__, TINY, options)
+    from srkd.data.batches import TrainBatches
+    from srkd.data.paired_image import PairedImageDataset
+    from srkd.inference.precision import precisions
 
+    cuda = args.device == "cuda"
+    kinds = [kind for kind in precisions(torch.device(args.device)) if kind != "fp16"]
+    peers = {"BasicSR": "BasicSR"} | ({"BasicSR ram": "BasicSR, data ready in memory"} if cuda or args.tiny else {})
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        prepare(folder, args.images, args.patch)
-        sizes = {"batch": args.batch, "patch": args.patch, "iterations": args.iterations, "workers": args.workers}
-        opt = folder / "bench.yml"
-        opt.write_text(yaml.safe_dump(options(folder, **sizes), sort_keys=False), encoding="utf-8")
-        rows = {how: in_own_process(args, how, opt) for how in ("basicsr", "srkd")}
-    where = environment("cpu")
-    console = Console(width=140)
-    console.print(
-        f"EDSR-baseline ×4, batch {args.batch}, patch {args.patch}{', tuned allocator' if args.tuned else ''}: BasicSR "
-        f"{rows['basicsr']:.3f} s an iteration, srkd ({args.precision}) {rows['srkd']:.3f} s: "
-        f"{rows['basicsr'] / rows['srkd']:.2f} × as fast.",
-        highlight=False,
-    )
-    console.print(", ".join(f"{key} {value}" for key, value in where.items()), highlight=False)
-    if args.output:
-        content = {"environment": where, "command": " ".join(sys.argv), "tuned": args.tuned, "seconds": rows}
-        args.output.parent.mkdir(parents=True, exist_ok=True)
-        args.output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        large = {k: v for k, v in photographs(args.images).items() if min(v.shape[:2]) >= args.patch}
+        write_pairs(folder, large, SCALE)
+        iterations = WARM + (args.block + 1) * args.rounds + 1
+        sizes = {"batch": args.batch, "patch": args.patch, "workers": args.workers, "features": args.features}
+        content = options_of(folder, **sizes, iterations=iterations, cuda=cuda)
+        write_options(folder / "bench.yml", content)
+        if "BasicSR ram" in peers:
+            dataset = PairedImageDataset(
+                scale=SCALE, dataroot_gt=str(folder / "gt"), dataroot_lq=str(folder / "lq"), gt_size=args.patch
+            )
+            torch.save(TrainBatches(dataset, seed=0, batch_size=READY)[0]._asdict(), folder / "ready.pth")
+            ready = {"type": "ReadyTensors", "tensors": str(folder / "ready.pth")}
+            train = content["datasets"]["train"] | ready | {"dataset_enlarge_ratio": iterations}
+            write_options(folder / "ready.yml", content | {"datasets": {"train": train}})
+        own = [f"srkd {kind}" for kind in kinds]
+        variants = {
+            variant: {
+                "opt": str(folder / ("ready.yml" if variant == "BasicSR ram" else "bench.yml")),
+                "block": args.block,
+            }
+            for variant in [*own, *peers]
+        }
+        medians, ceiling = measure(
+            __file__, variants, device=args.device, threads=args.threads, rounds=args.rounds, own=own
+        )
+    rows = [
+        comparison(
+            medians,
+            what=f"training iteration of EDSR-baseline ×4, batch {args.batch}, patch {args.patch}, {kind}",
+            peer=peer,
+            peer_name=told,
+            own=f"srkd {kind}",
+            flops=step_flops(args.features, args.batch, args.patch),
+            ceiling=ceiling[f"conv_{kind}"],
+            headline=True,
+            peer_waiting=medians[peer, "stock"]["waiting"],
+            waiting=medians[f"srkd {kind}", "default"]["waiting"],
+            iterations_a_second=medians[f"srkd {kind}", "default"]["rate"],
+        )
+        for kind in kinds
+        for peer, told in peers.items()
+    ]
+    report(__file__, args, rows, ceiling, "basicsr")
 
 
 if __name__ == "__main__":
