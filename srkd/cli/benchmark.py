@@ -56,6 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--given-lr", action="store_true", default=None, help="take LR images beside the set (LRbicx4/, LR_bicubic/X4/)"
     )
+    parser.add_argument(
+        "--degradation", metavar="KIND", help="LR images by BD[:σ], DN[:σ] or JPEG:quality, not bicubic"
+    )
     parser.add_argument("--no-teacher", action="store_true", default=None, help="no rows for the networks' teachers")
     parser.add_argument("--save-images", type=Path, metavar="DIR", help="write DIR/<set>/<image>_<model>_w<width>.png")
     parser.add_argument(
@@ -155,19 +158,22 @@ def _from_arguments(args: argparse.Namespace) -> Job:
     from srkd.cli.display import show_line, stdout_console
     from srkd.cli.teachers import teachers_of
     from srkd.evaluation.models import common_scale, load_models
-    from srkd.evaluation.protocols import protocol_of
+    from srkd.evaluation.protocols import degradation_of, protocol_of
     from srkd.evaluation.sets import find_set
     from srkd.inference.forward import takes_luma
     from srkd.registry import parse_width
 
     if not args.models or not args.sets:
         raise InputError("say what to evaluate, and on what: srkd benchmark MODEL… --sets SET… (or -opt FILE).")
+    if args.given_lr and args.degradation:
+        raise InputError("--given-lr takes the LR images as they are, --degradation makes them: give one of the two.")
     if args.force_yml:
         raise InputError("--force_yml changes an option file; give one with -opt.")
     models = load_models(args.models)
     scale = common_scale(models, args.scale)
     names = dict.fromkeys((args.protocol or "y").split(","))
-    protocols = [protocol_of(name, scale, self_ensemble=bool(args.self_ensemble)) for name in names]
+    made = degradation_of(args.degradation) if args.degradation else None
+    protocols = [protocol_of(name, scale, self_ensemble=bool(args.self_ensemble), degradation=made) for name in names]
     if not args.no_teacher:
         teachers, notices = teachers_of(models)
         only_luma = any(protocol.for_luma_networks for protocol in protocols)
@@ -215,7 +221,7 @@ def _from_file(args: argparse.Namespace) -> Job:
 
     given = (
         *("sets", "scale", "widths", "protocol", "save_images", "output", "device"),
-        *("self_ensemble", "tile", "lpips", "given_lr", "no_teacher"),
+        *("self_ensemble", "tile", "lpips", "given_lr", "degradation", "no_teacher"),
     )
     both = [f"--{name.replace('_', '-')}" for name in given if getattr(args, name) is not None]
     if both:

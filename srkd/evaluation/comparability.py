@@ -35,6 +35,10 @@ def reservations(result: Result, *, likeness: Mapping[str, float], approximate: 
         approximate: models whose result depends on the windows it was made in.
     """
     found = result.protocol.unlike_tables()
+    if result.protocol.degradation:
+        found.append(
+            f"LR images are made by {result.protocol.lr_words()}: figures compare with those of the same only."
+        )
     if result.protocol.self_ensemble:
         found.append("Models with a plus are run with self-ensemble: compare them with rows so marked (EDSR+) only.")
     for entry in result.sets:

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from srkd.evaluation.compare import check_protocols
 from srkd.evaluation.reading import ResultFile
 from srkd.evaluation.results import BICUBIC, Failure, Row, Summary
 from srkd.evaluation.tables import metric_text
@@ -97,16 +98,15 @@ def gather(files: Sequence[ResultFile]) -> Gathered:
         InputError: no file has a row, or two files were made by different protocols.
     """
     first = files[0]
+    columns = {str(file.path): {name for row in file.rows for name in row.metrics} for file in files}
+    check_protocols(files, "")
+    for name in sorted(set[str]().union(*columns.values())):
+        check_protocols([file for file in files if name in columns[str(file.path)]], name)
     models: dict[str, dict[str, Any]] = {}
     rows: dict[tuple[str, str, str, float], Row] = {}
     summary: dict[tuple[str, str, float], Summary] = {}
     failures: list[Failure] = []
     for file in files:
-        if file.protocol["description"] != first.protocol["description"]:
-            raise InputError(
-                f"{file.path} was made by protocol {file.protocol['description']!r}, {first.path} by "
-                f"{first.protocol['description']!r}; figures of two protocols do not compare."
-            )
         names = _names(file, models)
         for row in file.rows:
             own = replace(row, model=names[row.model])

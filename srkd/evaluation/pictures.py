@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srkd.compat.loading import network_in
+from srkd.data.degradation import Degradation
 from srkd.evaluation.crops import (
     RGB8,
     Choice,
@@ -152,7 +153,13 @@ def origin(record: dict[str, Any]) -> Path | None:
 def _protocol(results: Gathered) -> Protocol:
     record = results.protocol
     name = record["name"] if record["name"] in PROTOCOLS else "y"  # which prepares images as all others do
-    return protocol_of(name, record["scale"], self_ensemble=record.get("self_ensemble") is True)
+    made = record.get("degradation")
+    return protocol_of(
+        name,
+        record["scale"],
+        self_ensemble=record.get("self_ensemble") is True,
+        degradation=Degradation(**made) if made else None,
+    )
 
 
 def _set(name: str, folder: str | None, roots: Sequence[Path]) -> TestSet:
@@ -214,7 +221,7 @@ def _scene(
     runs: dict[Contender, Run],
     notes: list[str],
 ) -> Scene:
-    sample = protocol.prepare(*test_set.read(list(test_set.images).index(choice.image)))
+    sample = protocol.sample(*test_set.read(list(test_set.images).index(choice.image)), choice.image)
     measured = {
         (row.model, row.width): row.metrics.get(results.headline, math.nan)
         for row in results.rows

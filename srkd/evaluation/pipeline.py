@@ -126,7 +126,7 @@ class Run:
         began = time.perf_counter()
         gt, lq = test_set.read(index)
         kinds = {result.protocol.for_luma_networks: result.protocol for result in self.results}
-        samples = {kind: protocol.prepare(gt, lq) for kind, protocol in kinds.items()}
+        samples = {kind: protocol.sample(gt, lq, test_set.images[index]) for kind, protocol in kinds.items()}
         scale = self.results[0].protocol.scale
         likeness = None if lq is None or index >= RE_DERIVED else lr_likeness(gt, lq, scale)
         return _Read(samples, likeness, time.perf_counter() - began)

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from srkd.data.degradation import PAPER_SIGMA, Degradation, degrade
 from srkd.imaging.color import rgb_to_y
 from srkd.imaging.resize import imresize, mod_crop
 from srkd.metrics.psnr import psnr, psnr_from_arrays
@@ -38,10 +39,12 @@ class Protocol(ABC):
     Attributes:
         scale: the upscaling factor.
         self_ensemble: whether networks are run on eight flips and rotations and averaged, as rows with a plus are.
+        degradation: what makes the low-resolution images; None: bicubic.
     """
 
     scale: int
     self_ensemble: bool = field(default=False, kw_only=True)
+    degradation: Degradation | None = field(default=None, kw_only=True)
     name: ClassVar[str]
     for_luma_networks: ClassVar[bool] = False
     """Whether only Y-channel networks (and bicubic) can be evaluated."""
@@ -49,6 +52,12 @@ class Protocol(ABC):
     @abstractmethod
     def prepare(self, gt: NDArray[np.uint8], lq: NDArray[np.uint8] | None = None) -> Sample:
         """Make the sample of a ground truth, RGB [H, W, 3]; `lq` where the low-resolution image is given."""
+
+    def sample(self, gt: NDArray[np.uint8], lq: NDArray[np.uint8] | None, name: str) -> Sample:
+        """`prepare`, where `lq` is not given with that of the degradation for the image called `name`."""
+        if lq is None and self.degradation:
+            lq = degrade(gt, self.degradation, scale=self.scale, name=name)
+        return self.prepare(gt, lq)
 
     @abstractmethod
     def score(self, sr: Array, gt: Array) -> dict[str, float]:
@@ -64,7 +73,25 @@ class Protocol(ABC):
 
     def record(self) -> dict[str, Any]:
         """What a result file says of the protocol."""
-        return {"name": self.name, **dataclasses.asdict(self), "description": self.describe()}
+        fields = dataclasses.asdict(self)
+        if self.degradation is None:
+            del fields["degradation"]  # as in files from before there was one
+        return {"name": self.name, **fields, "description": self.describe()}
+
+    def lr_words(self) -> str:
+        """How the low-resolution images are made."""
+        made = self.degradation
+        if made is None:
+            return "MATLAB bicubic"
+        if made.type == "JPEG":
+            return f"JPEG (MATLAB bicubic, then JPEG of quality {made.quality})"
+        sigma = made.sigma or PAPER_SIGMA[made.type]
+        if made.type == "DN":
+            return f"DN (MATLAB bicubic, then noise of σ {sigma:g}, seed {made.seed})"
+        return f"BD (Gaussian blur of σ {sigma:g}, then one pixel of every {self.scale} × {self.scale})"
+
+    def _images(self) -> str:
+        return f"LR {self.lr_words()} of the mod-cropped HR, LR and SR rounded to 8 bits"
 
     def _ensemble(self) -> str:
         return "with self-ensemble" if self.self_ensemble else "without self-ensemble"
@@ -90,7 +117,7 @@ class RGB(Protocol):
 
     def describe(self) -> str:
         """One line."""
-        return f"rgb: ×{self.scale}, RGB channels, crop border {self.scale}, {_ROUNDED}, {self._ensemble()}"
+        return f"rgb: ×{self.scale}, RGB channels, crop border {self.scale}, {self._images()}, {self._ensemble()}"
 
     def unlike_tables(self) -> list[str]:
         """RGB in place of Y."""
@@ -106,7 +133,7 @@ class Y(RGB):
 
     def describe(self) -> str:
         """One line."""
-        return f"y: ×{self.scale}, Y of BT.601, crop border {self.scale}, {_ROUNDED}, {self._ensemble()}"
+        return f"y: ×{self.scale}, Y of BT.601, crop border {self.scale}, {self._images()}, {self._ensemble()}"
 
     def unlike_tables(self) -> list[str]:
         """Nothing."""
@@ -175,22 +202,45 @@ class Chosen(Protocol):
         return [f"{', '.join(odd)}: not comparable with {tables}."] if odd else []
 
 
-_ROUNDED = "LR MATLAB bicubic of the mod-cropped HR, LR and SR rounded to 8 bits"
 _PROTOCOLS: dict[str, type[Y] | type[PaperY] | type[RGB]] = {kind.name: kind for kind in (Y, PaperY, RGB)}
 PROTOCOLS = tuple(_PROTOCOLS)
 
 
-def protocol_of(name: str, scale: int, *, self_ensemble: bool = False) -> Protocol:
+def protocol_of(
+    name: str, scale: int, *, self_ensemble: bool = False, degradation: Degradation | None = None
+) -> Protocol:
     """The protocol called `name` (one of `PROTOCOLS`) at `scale`.
 
     Raises:
-        InputError: there is none of that name, or `scale` is below 1.
+        InputError: there is none of that name, it has no degradations, or `scale` is below 1.
     """
     if name not in _PROTOCOLS:
         raise InputError(f"unknown protocol {name!r}.{did_you_mean(name, PROTOCOLS)} Known: {', '.join(PROTOCOLS)}.")
     if scale < 1:
         raise InputError(f"the scale is a whole number of at least 1, not {scale}.")
-    return _PROTOCOLS[name](scale, self_ensemble=self_ensemble)
+    if degradation and name == PaperY.name:
+        raise InputError("protocol paper-y makes the low-resolution Y plane itself; with a degradation use protocol y.")
+    return _PROTOCOLS[name](scale, self_ensemble=self_ensemble, degradation=degradation)
+
+
+def degradation_of(text: str) -> Degradation:
+    """`BD`, `BD:1.6` (σ), `DN:50` (σ), `JPEG:40` (quality).
+
+    Raises:
+        InputError: it is none of these.
+    """
+    kind, colon, value = text.partition(":")
+    try:
+        if kind == "JPEG":
+            return Degradation(kind, quality=int(value))
+        if kind in ("BD", "DN"):
+            return Degradation(kind, sigma=float(value) if colon else None)
+    except ValueError:
+        pass
+    raise InputError(
+        f"there is no degradation {text!r}: BD and DN, with another σ than the papers' as in BD:1.6 and DN:50 (up to "
+        "255), and JPEG:40 (its quality, 1 to 100)."
+    )
 
 
 def rounded_sample(gt: NDArray[np.uint8], lq: NDArray[np.uint8] | None, scale: int) -> Sample:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pydantic
 
+from srkd.data.degradation import Degradation
 from srkd.evaluation.results import Failure, Row, Summary
 from srkd.evaluation.tables import SCHEMA
 from srkd.types import InputError
@@ -132,6 +133,7 @@ class _Protocol(pydantic.BaseModel):
     name: str
     scale: int
     description: str
+    degradation: Degradation | None = None
     metrics: dict[str, Any] = {}
 
 

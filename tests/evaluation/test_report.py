@@ -166,8 +166,10 @@ def test_files_of_two_protocols_are_refused_and_equal_names_are_told_apart(repor
     assert len(both.rows) == 4 * 2 and both.headline == "psnr" and both.baseline == "bicubic"
     assert gather([read_result(report.result)] * 2).rows == gather([read_result(report.result)]).rows
 
-    content["protocol"]["description"] = "rgb"
-    with pytest.raises(InputError, match="figures of two protocols do not compare"):
+    content["protocol"]["description"] = "the same in other words"
+    assert len(gather([read_result(report.result), read_result(result_file(other, content))]).rows) == len(both.rows)
+    content["protocol"]["name"] = "rgb"
+    with pytest.raises(InputError, match="figures of different protocols don't compare"):
         gather([read_result(report.result), read_result(result_file(other, content))])
 
 
