@@ -21,6 +21,7 @@ from scipy import sparse
 from srkd.types import InputError
 
 _KERNEL_WIDTH = 4.0  # support of the cubic, in pixels of the coarser grid
+_BAND = 2**17  # pixels, old or new, that are worked on at once: what stays in the processor's cache
 
 
 def imresize(image: NDArray[Any], *, scale: float | None = None, size: tuple[int, int] | None = None) -> NDArray[Any]:
@@ -44,12 +45,18 @@ def imresize(image: NDArray[Any], *, scale: float | None = None, size: tuple[int
     height, width = image.shape[:2]
     (new_height, scale_h), (new_width, scale_w) = _target(height, width, scale, size)
     channels = math.prod(image.shape[2:])
-    rows = _weights(height, new_height, scale_h) @ image.reshape(height, width * channels).astype(np.float64)
-    # The matrix works on the first axis: bring the columns there, and back once the result is in its final dtype.
-    rows = rows.reshape(new_height, width, channels).transpose(1, 0, 2).reshape(width, new_height * channels)
-    result = _as_dtype(_weights(width, new_width, scale_w) @ rows, image.dtype)
-    result = result.reshape(new_width, new_height, channels).transpose(1, 0, 2)
-    return np.ascontiguousarray(result).reshape(new_height, new_width, *image.shape[2:])
+    rows, columns = _weights(height, new_height, scale_h), _weights(width, new_width, scale_w)
+    result = np.empty((new_height, new_width, channels), image.dtype)
+    step = max(1, int(_BAND / max(new_width, width / scale_h)))
+    for top in range(0, new_height, step):
+        band = rows[top : top + step]
+        count, first, last = band.shape[0], int(band.indices.min()), int(band.indices.max()) + 1
+        pixels = band[:, first:last] @ image[first:last].reshape(last - first, width * channels).astype(np.float64)
+        # The matrix works on the first axis: bring the columns there, and back once the result is in its final dtype.
+        pixels = pixels.reshape(count, width, channels).transpose(1, 0, 2).reshape(width, count * channels)
+        pixels = _as_dtype(columns @ pixels, image.dtype)
+        result[top : top + count] = pixels.reshape(new_width, count, channels).transpose(1, 0, 2)
+    return result.reshape(new_height, new_width, *image.shape[2:])
 
 
 def mod_crop(image: NDArray[Any], scale: int) -> NDArray[Any]:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from srkd.imaging import resize
 from srkd.imaging.resize import imresize, mod_crop
 from srkd.types import InputError
 
@@ -60,6 +61,19 @@ def test_any_size_and_scale_is_the_formula(height, width, scale, channels):
     assert result.shape == (new_height, new_width, *image.shape[2:]) and result.dtype == image.dtype
     expected = plain_imresize(image.reshape(height, width, -1), scale, scale, new_height, new_width)
     np.testing.assert_allclose(result.reshape(expected.shape), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1 / 4, 1 / 3, 1 / 2, 2.0, 3.0, 4.0])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float64])
+def test_cutting_into_bands_changes_no_bit(monkeypatch, rng, scale, dtype):
+    shape = (203, 2999, 3) if scale < 1 else (61, 77, 3)
+    levels = rng.choice(np.array([0, 1, 2, 128, 254, 255], np.uint8), shape)  # many sums lie half-way between levels
+    image = levels.astype(dtype)
+    monkeypatch.setattr(resize, "_BAND", 10**12)
+    whole = imresize(image, scale=scale)
+    for band in (2**17, 2**12, 1):
+        monkeypatch.setattr(resize, "_BAND", band)
+        np.testing.assert_array_equal(imresize(image, scale=scale), whole)
 
 
 @given(height=st.integers(1, 30), width=st.integers(1, 30), size=st.tuples(st.integers(1, 50), st.integers(1, 50)))
