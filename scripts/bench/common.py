@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -90,6 +91,7 @@ def parse(doc: str | None, tiny: Mapping[str, Any], options: Callable[[argparse.
         help="write FOLDER/<machine>/<script>.json (FOLDER: docs/benchmarks)",
     )
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # workers are ended on the way out
     if args.tiny:
         vars(args).update({"rounds": 1, **tiny})
     torch.set_num_threads(args.threads)

@@ -20,6 +20,7 @@ import torch
 from common import comparison, parse, report
 from photographs import photographs
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 from turns import Values, measure, peak_mib, serve, timed, worker
@@ -124,10 +125,9 @@ def serve_one(variant: str, batch: int, device: str, **sizes: int | str) -> None
 
 def step_flops(batch: int, **sizes: int | str) -> int:
     """FLOPs of the plain step, counted on tensors without values."""
-    model = build("plain", **sizes).to("meta")
-    lq, gt = (torch.zeros(batch, 3, side, side, device="meta") for side in (PATCH, SCALE * PATCH))
-    with FlopCounterMode(display=False) as counter:
-        model(Batch(lq, gt)).backward()
+    with FakeTensorMode(), FlopCounterMode(display=False) as counter:
+        lq, gt = (torch.zeros(batch, 3, side, side) for side in (PATCH, SCALE * PATCH))
+        build("plain", **sizes)(Batch(lq, gt)).backward()
     return counter.get_total_flops()
 
 

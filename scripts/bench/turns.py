@@ -12,6 +12,7 @@ On CUDA the CPU's allocator decides nothing: every variant has one setting, and 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -120,7 +121,11 @@ class Worker:
             text=True,
             start_new_session=True,
         )
-        self._answer()  # it has warmed up
+        try:
+            self._answer()  # it has warmed up
+        except BaseException:
+            self.close()
+            raise
 
     def turn(self) -> Values:
         """Let it run until it has measured once."""
@@ -140,17 +145,15 @@ class Worker:
         raise SystemExit(f"{self.name}: exit status {self._process.wait()}\n{self._errors.read()[-2000:]}")
 
     def close(self) -> None:
-        """End it, and what it has started."""
+        """End it, and what it has started: it ends by itself where it waits for a turn."""
         assert self._process.stdin
-        with self._errors, self._process.stdin:
-            if self._process.poll() is None:
-                for number in (signal.SIGCONT, signal.SIGTERM):
-                    os.killpg(self._process.pid, number)
-                try:
-                    self._process.wait(10)
-                except subprocess.TimeoutExpired:
-                    os.killpg(self._process.pid, signal.SIGKILL)
-                    self._process.wait()
+        with self._errors, contextlib.suppress(OSError):
+            self._process.stdin.close()
+            os.killpg(self._process.pid, signal.SIGCONT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(5)
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
 
 
 def measure(
