@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         find_set(name)
     console = stdout_console()
     waiting = [run for run in runs if not run.is_finished()]
-    show_line(console, f"{len(runs)} runs, {len(runs) - len(waiting)} of them finished already.")
+    show_line(console, f"Finished already: {len(runs) - len(waiting)} of {len(runs)} runs.")
     name = args.name or Path(files[0]).stem
     out = Path(runs[0].options.path.results_root or "results") / name
     launch = Launch(args.jobs, args.nproc, out / "logs")

@@ -167,11 +167,11 @@ def test_a_sweep_end_to_end(write, tmp_path, photographs, capsys, monkeypatch):
     comparison = (out / "comparison.md").read_text()
     assert "tiny_lr-1e-2 – tiny_lr-1e-3" in comparison and "over runs: arm" in comparison
     assert "tiny_lr-1e-2_seed1" in (out / "report.html").read_text()
-    assert "4 runs, 0 of them finished already." in capsys.readouterr().out
+    assert "Finished already: 0 of 4 runs." in capsys.readouterr().out
 
     trained = {name: (tmp_path / f"experiments/{name}/models/net_g_latest.pth").stat().st_mtime_ns for name in names}
     assert main(command) == 0
-    assert "4 runs, 4 of them finished already." in capsys.readouterr().out
+    assert "Finished already: 4 of 4 runs." in capsys.readouterr().out
     again = {name: (tmp_path / f"experiments/{name}/models/net_g_latest.pth").stat().st_mtime_ns for name in names}
     assert again == trained
     assert not list((tmp_path / "experiments").glob("*_archived_*"))
