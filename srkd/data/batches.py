@@ -167,14 +167,13 @@ def train_loader(
     start_iter: int,
     total_iter: int,
     num_workers: int,
-    pin_memory: bool,
+    device: torch.device,
     progress: Progress | None = None,
-    device: torch.device | None = None,
 ) -> Iterator[Batch]:
     """Batches `start_iter` … `total_iter` − 1 in order, made by `num_workers` processes (0: by this one).
 
-    The data set's cache is filled before this returns, so that the workers share it; `progress` is told. If `device`
-    (the one that trains) is a GPU with room for the cache, it is copied there, and batches are made there, by this
+    The data set's cache is filled before this returns, so that the workers share it; `progress` is told. If `device`,
+    the one that trains, is a GPU with room for the cache, it is copied there, and batches are made there, by this
     process: the same bits, in channels-last memory.
 
     Raises:
@@ -182,7 +181,7 @@ def train_loader(
     """
     batches.dataset.prepare(progress)
     cache = batches.dataset.gpu_cache
-    if device and cache and fits(cache, device):
+    if cache and fits(cache, device):
         resident = ResidentBatches(batches, cache, device)
         return (resident[iteration] for iteration in range(start_iter, total_iter))
     # Forked workers share the cache; started in any other way each would receive a copy of it.
@@ -192,7 +191,7 @@ def train_loader(
         batch_size=None,
         sampler=range(start_iter, total_iter),
         num_workers=num_workers,
-        pin_memory=pin_memory,
+        pin_memory=device.type == "cuda",
         worker_init_fn=_ignore_interrupts,
         multiprocessing_context="fork" if can_fork else None,
         generator=torch.Generator(),  # else each loader would take a number from the global one, and so change training

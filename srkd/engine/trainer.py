@@ -163,7 +163,7 @@ class Trainer:
             start_iter=self.iteration * each,
             total_iter=self.settings.total_iter * each,
             num_workers=self.settings.num_workers,
-            pin_memory=self.world.device.type == "cuda",
+            device=self.world.device,
             progress=self.log.decoding,
         )
 

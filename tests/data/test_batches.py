@@ -51,7 +51,9 @@ def real(folders: Folders, backend: IOBackend = CACHE) -> PairedImageDataset:
 
 
 def load(batches: TrainBatches, start: int, stop: int, workers: int) -> list[Batch]:
-    return list(train_loader(batches, start_iter=start, total_iter=stop, num_workers=workers, pin_memory=False))
+    return list(
+        train_loader(batches, start_iter=start, total_iter=stop, num_workers=workers, device=torch.device("cpu"))
+    )
 
 
 def assert_equal(one: Batch, other: Batch) -> None:
@@ -181,7 +183,11 @@ def test_the_global_generator_is_left_alone() -> None:
 @pytest.mark.parametrize("workers", [0, 1])
 def test_input_errors_arrive_as_they_were_raised(workers: int) -> None:
     loader = train_loader(
-        TrainBatches(Broken(), seed=0, batch_size=1), start_iter=0, total_iter=2, num_workers=workers, pin_memory=False
+        TrainBatches(Broken(), seed=0, batch_size=1),
+        start_iter=0,
+        total_iter=2,
+        num_workers=workers,
+        device=torch.device("cpu"),
     )
     with pytest.raises(InputError) as caught:
         next(loader)
@@ -190,14 +196,20 @@ def test_input_errors_arrive_as_they_were_raised(workers: int) -> None:
 
 def test_the_cache_is_filled_before_workers_start(folders: Folders) -> None:
     data = real(folders)
-    train_loader(TrainBatches(data, seed=0, batch_size=1), start_iter=0, total_iter=2, num_workers=1, pin_memory=False)
+    train_loader(
+        TrainBatches(data, seed=0, batch_size=1), start_iter=0, total_iter=2, num_workers=1, device=torch.device("cpu")
+    )
     (folders[0] / "im0.png").write_bytes(b"")
     data.pair(0)
 
 
 def test_workers_survive_ctrl_c_and_end_with_the_loader() -> None:
     loader = train_loader(
-        TrainBatches(Coordinates(), seed=0, batch_size=1), start_iter=0, total_iter=50, num_workers=2, pin_memory=False
+        TrainBatches(Coordinates(), seed=0, batch_size=1),
+        start_iter=0,
+        total_iter=50,
+        num_workers=2,
+        device=torch.device("cpu"),
     )
     for _ in range(2):  # they take turns: now both have begun, and ignore the signal
         next(loader)

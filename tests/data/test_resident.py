@@ -103,7 +103,7 @@ def test_the_loader_cuts_on_a_gpu_with_room_and_resumes(dataset, a_gpu, caplog):
     caplog.set_level(logging.INFO, logger="srkd")
     a_gpu(10**9)
     batches = TrainBatches(dataset(), seed=4, batch_size=3)
-    got = list(train_loader(batches, start_iter=2, total_iter=5, num_workers=2, pin_memory=True, device=GPU))
+    got = list(train_loader(batches, start_iter=2, total_iter=5, num_workers=2, device=GPU))
     assert len(got) == 3
     for one, iteration in zip(got, range(2, 5), strict=True):
         assert_equal(one, batches[iteration])
@@ -118,7 +118,7 @@ def test_the_loader_stays_on_the_cpu_otherwise(dataset, a_gpu, caplog, device, f
     caplog.set_level(logging.INFO, logger="srkd")
     a_gpu(free)
     batches = TrainBatches(dataset(on_gpu=on_gpu), seed=4, batch_size=3)
-    (got,) = train_loader(batches, start_iter=0, total_iter=1, num_workers=0, pin_memory=False, device=device)
+    (got,) = train_loader(batches, start_iter=0, total_iter=1, num_workers=0, device=device)
     assert_equal(got, batches[0])
     assert got.gt.is_contiguous()
     assert ("in main memory" in caplog.text) == (free == 1000)
