@@ -68,7 +68,7 @@ BUDGETS = {
 
 
 def option_file(stem: str, scale: int, budget: Budget, root: Path, iterations: int) -> Path:
-    """A file in `root` that includes the repository's: all it makes and needs is in `root`, and this is its schedule."""
+    """A file in `root` that includes the repository's: paths into `root`, schedule and size of the budget."""
     name, _, suffix = stem.partition(" ")
     source = OPTIONS / f"{name}_x{scale}_bsds{suffix}.yml"
     options = load_train_options(source)

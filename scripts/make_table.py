@@ -1,0 +1,207 @@
+"""Every number of docs/results.md, from the files below docs/results/.
+
+  python scripts/make_table.py            rewrites what stands between the markers
+  python scripts/make_table.py --check    exit status 1 if that would change anything
+
+A marker is `<!-- KIND FOLDER -->`, and `<!-- end -->` after what was generated. Kinds: `distillation` and `differences`
+(what scripts/reproduce/distillation.py wrote), `schedule` (the same), `network` (scripts/reproduce/switchable.py),
+`precision` (two arms of one file) and `published`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from srkd.atomic import atomic_write_text
+from srkd.evaluation.arms import Arm, read_arms
+from srkd.evaluation.compare import ALL, compare
+from srkd.evaluation.reading import ResultFile, read_result
+from srkd.evaluation.verdicts import sentence
+
+ROOT = Path(__file__).parents[1]
+PAGE, RESULTS = ROOT / "docs/results.md", ROOT / "docs/results"
+BLOCK = re.compile(r"(<!-- (\w+)(?: (\S+))? -->\n).*?(<!-- end -->)", re.DOTALL)
+NAMES = {
+    "scratch": "scratch (control)",
+    "slice": "slice of the teacher, L1 (control)",
+    "output_kd_craft": "output distillation from CRAFT",
+    "output_kd": "output distillation",
+    "srkd": "SRKD",
+    "fakd": "FAKD",
+    "decoder": "PISR's decoder, L1 (control)",
+    "pisr": "PISR",
+    "slimmable": "slimmable (control)",
+    "csd": "CSD",
+    "supervised": "teacher",
+}
+
+
+METRICS = (("psnr", 3), ("ssim", 4))
+
+
+def label(arm: str) -> str:
+    """What an arm is called, from the name of its option file."""
+    return next(name for prefix, name in NAMES.items() if arm.startswith(f"{prefix}_"))
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Markdown; the first column is text, the others are numbers."""
+    lines = ["| " + " | ".join(header) + " |", "|---|" + "---:|" * (len(header) - 1)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def spread(values: Sequence[float], digits: int) -> str:
+    """Mean, and the standard deviation where there are several."""
+    deviation = f" ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.{digits}f}{deviation}"
+
+
+def means(file: ResultFile, models: Sequence[str], width: float, set_: str, metric: str) -> list[float]:
+    """A set's mean for each of the models (runs of one arm) at a width."""
+    found = {(row.model.removesuffix("+"), row.width): row.metrics[metric] for row in file.summary if row.set == set_}
+    return [found[model, width] for model in models]
+
+
+def widths_of(file: ResultFile, model: str) -> list[float]:
+    """The widths that a model was measured at, widest first."""
+    return sorted({row.width for row in file.summary if row.model.removesuffix("+") == model}, reverse=True)
+
+
+def distillation(folder: Path) -> str:
+    """The table of arms: each a mean over its seeds."""
+    record = json.loads((folder / "runs.json").read_text(encoding="utf-8"))
+    plain, ensemble = (read_result(folder / f"{name}.json") for name in ("benchmark", "self_ensemble"))
+    sets = list(dict.fromkeys(row.set for row in plain.summary))
+    arms = {"bicubic": ["bicubic"], record["teacher"]: [record["teacher"]], **record["arms"]}
+    header = ["arm", "parameters"]
+    header += [f"{set_} {what}" for set_ in sets for what in ("PSNR", "SSIM", "PSNR+")]
+    rows: list[list[str]] = []
+    for arm, models in arms.items():
+        for width in widths_of(plain, models[0]):
+            several = len(widths_of(plain, models[0])) > 1
+            name = arm if arm == "bicubic" else label(arm) + (f", width {width:g}" if several else "")
+            parameters = next(row.params for row in plain.summary if (row.model, row.width) == (models[0], width))
+            cells = [name, f"{parameters / 1e3:.1f} K" if parameters else "–"]
+            for set_ in sets:
+                cells += [spread(means(plain, models, width, set_, metric), digits) for metric, digits in METRICS]
+                has_ensemble = any(row.model.removesuffix("+") == models[0] for row in ensemble.summary)
+                cells.append(
+                    spread(means(ensemble, models, width, set_, "psnr"), 3)
+                    if has_ensemble and arm != "bicubic"
+                    else "–"
+                )
+            rows.append([*cells, training_time(record, models)])
+    return table([*header, "training"], rows)
+
+
+def training_time(record: dict[str, Any], models: Sequence[str]) -> str:
+    """Minutes of one training, the mean over the runs; what it started from is not in it."""
+    runs = [record["trainings"][model] for model in models if model in record["trainings"]]
+    return f"{np.mean([run['iterations'] * run['seconds'] for run in runs]) / 60:.1f} min" if runs else "–"
+
+
+def differences(folder: Path) -> str:
+    """Every arm against the control from scratch, in words, at equal channels."""
+    record = json.loads((folder / "runs.json").read_text(encoding="utf-8"))
+    file = folder / "benchmark.json"
+    arms: dict[str, Arm] = {}
+    for arm, models in record["arms"].items():
+        narrowest = f"{widths_of(read_result(file), models[0])[-1]:g}"
+        (arms[arm],) = read_arms([f"{label(arm)}={','.join(f'{file}:{model}@{narrowest}' for model in models)}"])
+    control, *others = arms.values()
+    found = compare([(control, other) for other in others], "psnr")
+    return "\n".join(f"- {sentence(item)}" for item in found if item.set != ALL)
+
+
+def schedule(folder: Path) -> str:
+    """What the trainings were."""
+    record = json.loads((folder / "runs.json").read_text(encoding="utf-8"))
+    budget, where = record["budget"], record["environment"]
+    seeds = len(next(iter(record["arms"].values())))
+    scale = read_result(folder / "benchmark.json").protocol["scale"]
+    patch = budget["patch"][str(scale)]
+    return (
+        f"Budget `{budget['name']}`: {budget['arms']:,} iterations an arm, {budget['teacher']:,} for the teacher; "
+        f"HR patches of {patch} × {patch}, batch 16, {seeds} seeds. {where['hardware']}, torch {where['torch']}. "
+        f"Made by `{record['command']}`."
+    )
+
+
+def network(folder: Path) -> str:
+    """A network that the package ships, at its widths."""
+    plain, ensemble = (read_result(folder / f"{name}.json") for name in ("benchmark", "self_ensemble"))
+    sets = list(dict.fromkeys(row.set for row in plain.summary))
+    rows = []
+    for row in (row for row in plain.summary if row.set == sets[0]):
+        cells = [row.model if row.model == "bicubic" else f"width {row.width:g}"]
+        cells.append(f"{row.params / 1e3:.1f} K" if row.params else "–")
+        cells.append(f"{row.multi_adds / 1e9:.2f} G" if row.multi_adds else "–")
+        for set_ in sets:
+            cells += [f"{means(plain, [row.model], row.width, set_, m)[0]:.{digits}f}" for m, digits in METRICS]
+        known = any(other.model == f"{row.model}+" for other in ensemble.summary)
+        cells.append(f"{means(ensemble, [row.model], row.width, sets[0], 'psnr')[0]:.3f}" if known else "–")
+        rows.append(cells)
+    header = ["", "parameters", "multi-adds", *(f"{set_} {what}" for set_ in sets for what in ("PSNR", "SSIM"))]
+    return table([*header, f"{sets[0]} PSNR+"], rows)
+
+
+def precision(folder: Path) -> str:
+    """The same trainings in bf16 and in fp32."""
+    file = folder / "benchmark.json"
+    fp32, bf16 = (read_arms([f"{name}={file}:precision_{name}_*"])[0] for name in ("fp32", "bf16"))
+    return "\n".join(f"- {sentence(item)}" for item in compare([(fp32, bf16)], "psnr"))
+
+
+def published(_: Path) -> str:
+    """What the papers and others printed."""
+    rows = json.loads((RESULTS / "published.json").read_text(encoding="utf-8"))["rows"]
+    cells = [
+        [
+            row["method"],
+            row["student"],
+            row["set"],
+            *(f"{row[key]:g}" if row[key] else "–" for key in ("without", "with")),
+            f"{row['with'] - row['without']:+.2f}" if row["without"] else "–",
+            row["source"],
+        ]
+        for row in rows
+    ]
+    return table(["method", "student", "set", "without", "with", "difference", "source"], cells)
+
+
+KINDS: dict[str, Callable[[Path], str]] = {
+    function.__name__: function for function in (distillation, differences, schedule, network, precision, published)
+}
+
+
+def filled(text: str) -> str:
+    """`text` with every block generated anew."""
+    return BLOCK.sub(lambda m: f"{m[1]}{KINDS[m[2]](RESULTS / (m[3] or ''))}\n{m[4]}", text)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--check", action="store_true", help="change nothing; 1 where the page is not what it should be"
+    )
+    args = parser.parse_args()
+    before = PAGE.read_text(encoding="utf-8")
+    after = filled(before)
+    if args.check and after != before:
+        sys.stderr.write(f"{PAGE} is not what {RESULTS} says: run python scripts/make_table.py\n")
+        return 1
+    if not args.check:
+        atomic_write_text(PAGE, after)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
