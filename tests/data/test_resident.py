@@ -111,9 +111,7 @@ def test_the_loader_cuts_on_a_gpu_with_room_and_resumes(dataset, a_gpu, caplog):
     assert "where batches are cut" in caplog.text
 
 
-@pytest.mark.parametrize(
-    ("device", "free", "on_gpu"), [(GPU, 1000, True), (GPU, 10**9, False), (CPU, 10**9, True), (None, 10**9, True)]
-)
+@pytest.mark.parametrize(("device", "free", "on_gpu"), [(GPU, 1000, True), (GPU, 10**9, False), (CPU, 10**9, True)])
 def test_the_loader_stays_on_the_cpu_otherwise(dataset, a_gpu, caplog, device, free, on_gpu):
     caplog.set_level(logging.INFO, logger="srkd")
     a_gpu(free)
