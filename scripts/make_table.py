@@ -168,7 +168,7 @@ def published(_: Path) -> str:
             row["method"],
             row["student"],
             row["set"],
-            *(f"{row[key]:g}" if row[key] else "–" for key in ("without", "with")),
+            *(f"{row[key]:.2f}" if row[key] else "–" for key in ("without", "with")),
             f"{row['with'] - row['without']:+.2f}" if row["without"] else "–",
             row["source"],
         ]
