@@ -15,7 +15,6 @@ import argparse
 import json
 import shlex
 import statistics
-import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,13 +22,12 @@ from typing import Any
 
 import torch
 import yaml
+from steps import ROOT, run, train
 
 from srkd.atomic import atomic_write_text
-from srkd.networks.weights import read_weights
 from srkd.options import load_train_options
 from srkd.provenance import environment
 
-ROOT = Path(__file__).parents[2]
 OPTIONS = ROOT / "options/train"
 TEACHER = "Supervised/supervised_edsr48x8"
 FIRST_STAGE = "PISRTeacher/pisrteacher_edsr12x8"
@@ -60,7 +58,7 @@ class Budget:
 
 
 BUDGETS = {
-    "cpu-tiny": Budget(teacher=2_000, arms=600, patch={2: 64, 4: 96}),
+    "cpu-tiny": Budget(teacher=3_000, arms=1_500, patch={2: 64, 4: 96}),
     "cpu-night": Budget(teacher=10_000, arms=5_000, patch={2: 64, 4: 128}),
     "gpu-10min": Budget(teacher=10_000, arms=5_000, patch={2: 96, 4: 192}, num_feat=64, num_block=16),
     "gpu-full": Budget(teacher=100_000, arms=50_000, patch={2: 96, 4: 192}, num_feat=64, num_block=16),
@@ -98,16 +96,6 @@ def option_file(stem: str, scale: int, budget: Budget, root: Path, iterations: i
     return file
 
 
-def run(*arguments: object) -> None:
-    """One srkd command, shown; the script ends with it if it fails."""
-    words = [str(argument) for argument in arguments]
-    sys.stdout.write(f"$ srkd {shlex.join(words)}\n")
-    sys.stdout.flush()
-    status = subprocess.run([sys.executable, "-m", "srkd", *words], check=False).returncode
-    if status:
-        raise SystemExit(status)
-
-
 def cost(folder: Path) -> dict[str, float]:
     """Iterations of a training and the median of its seconds for one of them."""
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -134,8 +122,7 @@ def main() -> None:
         file = option_file(stem, args.scale, budget, root, iterations)
         network = root / load_train_options(file).name / "models/net_g_latest.pth"
         given[stem] = network
-        if not network.exists() or read_weights(network).meta["iter"] < iterations:
-            run("train", "-opt", file, "--auto_resume")
+        train(file, network, iterations)
     stems = (*ARMS, *((CRAFT,) if args.craft else ()))
     files = [option_file(stem, args.scale, budget, root, budget.arms) for stem in stems]
     run("sweep", "-opt", *files, "--seeds", args.seeds, "--jobs", args.jobs, "--name", table, "--sets", *args.sets)

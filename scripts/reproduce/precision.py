@@ -9,14 +9,10 @@ hour on 2 cores. Goes on where it was interrupted. Results go to docs/results/pr
 from __future__ import annotations
 
 import argparse
-import shlex
-import subprocess
-import sys
 from pathlib import Path
 
-from srkd.networks.weights import read_weights
+from steps import ROOT, run, train
 
-ROOT = Path(__file__).parents[2]
 ITERATIONS = 2000
 OVERRIDES = (
     "network_g={type: EDSR, num_feat: 32, num_block: 8, upscale: 2, img_range: 1.0}",
@@ -25,16 +21,6 @@ OVERRIDES = (
     f"train.scheduler.T_max={ITERATIONS}",
     f"val.val_freq={ITERATIONS}",
 )
-
-
-def run(*arguments: object) -> None:
-    """One srkd command, shown; the script ends with it if it fails."""
-    words = [str(argument) for argument in arguments]
-    sys.stdout.write(f"$ srkd {shlex.join(words)}\n")
-    sys.stdout.flush()
-    status = subprocess.run([sys.executable, "-m", "srkd", *words], check=False).returncode
-    if status:
-        raise SystemExit(status)
 
 
 def main() -> None:
@@ -47,9 +33,8 @@ def main() -> None:
             name = f"precision_{precision}_seed{seed}"
             network = Path("experiments") / name / "models/net_g_latest.pth"
             networks.append(network)
-            if not network.exists() or read_weights(network).meta["iter"] < ITERATIONS:
-                own = (f"name={name}", f"manual_seed={seed}", f"train.precision={precision}")
-                run("train", "-opt", ROOT / "options/train/base/bsds_x2.yml", "--auto_resume", *OVERRIDES, *own)
+            own = (f"name={name}", f"manual_seed={seed}", f"train.precision={precision}")
+            train(ROOT / "options/train/base/bsds_x2.yml", network, ITERATIONS, *OVERRIDES, *own)
     run("benchmark", *networks, "--sets", *args.sets, "-o", ROOT / "docs/results/precision/benchmark.json")
 
 

@@ -11,10 +11,9 @@ very files, to docs/results/switchable_x<scale>/.
 from __future__ import annotations
 
 import argparse
-import shlex
-import subprocess
-import sys
 from pathlib import Path
+
+from steps import ROOT, run, train
 
 from srkd.atomic import atomic_write_text
 from srkd.inference.card import entry, model_card, protocol_results
@@ -24,7 +23,6 @@ from srkd.metrics.cost import multi_adds
 from srkd.networks.weights import load_network, read_weights, save_network
 from srkd.options import load_train_options
 
-ROOT = Path(__file__).parents[2]
 PRETRAINED = ROOT / "srkd/pretrained"
 STEPS = ("_first", "_quarter", "")  # all widths; the narrowest alone, which learns last and costs least; all again
 BUDGETS: dict[str, tuple[int, list[str]]] = {  # how many times the iterations of the option files, and other overrides
@@ -42,26 +40,15 @@ networks had. Widths between the four trained ones give noise.
 """
 
 
-def run(*arguments: object) -> None:
-    """One srkd command, shown; the script ends with it if it fails."""
-    words = [str(argument) for argument in arguments]
-    sys.stdout.write(f"$ srkd {shlex.join(words)}\n")
-    sys.stdout.flush()
-    status = subprocess.run([sys.executable, "-m", "srkd", *words], check=False).returncode
-    if status:
-        raise SystemExit(status)
-
-
-def train(option_file: Path, times: int, overrides: list[str]) -> Path:
+def train_step(option_file: Path, times: int, overrides: list[str]) -> Path:
     """Run a training, or what is left of it; returns its network."""
     as_it_is = load_train_options(option_file)
     schedule = as_it_is.train.scheduler
     assert schedule is not None
     iterations = times * as_it_is.train.total_iter
     trained = Path("experiments") / as_it_is.name / "models/net_g_latest.pth"
-    if not trained.exists() or read_weights(trained).meta["iter"] < iterations:
-        longer = [f"train.total_iter={iterations}", f"train.scheduler.T_max={times * schedule.args['T_max']}"]
-        run("train", "-opt", option_file, "--auto_resume", *longer, *overrides)
+    longer = [f"train.total_iter={iterations}", f"train.scheduler.T_max={times * schedule.args['T_max']}"]
+    train(option_file, trained, iterations, *longer, *overrides)
     return trained
 
 
@@ -102,7 +89,7 @@ def main() -> None:
     for scale in (2, 4):
         for step in STEPS:
             option_file = ROOT / f"options/train/Supervised/switchable_edsr48x8_x{scale}{step}.yml"
-            trained = train(option_file, times, overrides)
+            trained = train_step(option_file, times, overrides)
         file = ship(trained, scale)
         results = ROOT / f"docs/results/switchable_x{scale}"
         for kind, extra in (("benchmark", ()), ("self_ensemble", ("--self-ensemble",))):

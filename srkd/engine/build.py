@@ -155,7 +155,13 @@ def build_student(opt: TrainOptions) -> Network:
     network = build_network(opt.network_g.type, opt.network_g.args)
     if network.scale != opt.scale:
         raise InputError(f"network_g: its scale is {network.scale}, but `scale` is {opt.scale}.")
-    load_pretrained(network, opt.path.pretrain_network_g, key=opt.path.param_key_g, strict=opt.path.strict_load_g)
+    load_pretrained(
+        network,
+        opt.path.pretrain_network_g,
+        where="path.pretrain_network_g",
+        key=opt.path.param_key_g,
+        strict=opt.path.strict_load_g,
+    )
     return network
 
 
@@ -176,11 +182,17 @@ def _check_colours(where: str, network: Network | None, student: Network) -> Non
         )
 
 
-def load_pretrained(network: Network, path: str | None, *, key: str | None = None, strict: bool = True) -> None:
-    """Load `path` (None: nothing) into `network`; with `strict=False` what does not fit is skipped and named."""
+def load_pretrained(
+    network: Network, path: str | None, *, where: str, key: str | None = None, strict: bool = True
+) -> None:
+    """Load `path` (None: nothing), which option `where` names; with `strict=False` what does not fit is skipped."""
     if path is None:
         return
-    weights = read_weights(path, key)
+    try:
+        weights = read_weights(path, key)
+    except InputError as error:
+        first = "" if Path(path).exists() else " If it is what another option file makes, run that one first."
+        raise InputError(f"{where}: {error}{first}") from None
     skipped = load_params(network, weights, strict=strict)
     log.info("Loaded %s%s into %s.", path, f" ({weights.key})" if weights.key else "", type(network).__name__)
     if skipped:
@@ -203,7 +215,8 @@ def build_teacher(opt: TrainOptions) -> Network | None:
     teacher = build_network(opt.network_g_teacher.type, opt.network_g_teacher.args, where="network_g_teacher")
     if teacher.scale != opt.scale:
         raise InputError(f"network_g_teacher: its scale is {teacher.scale}, but `scale` is {opt.scale}.")
-    load_pretrained(teacher, path, key=opt.path.param_key_g_teacher)
+    where = "path.pretrain_network_g_teacher"
+    load_pretrained(teacher, path, where=where, key=opt.path.param_key_g_teacher)
     return teacher
 
 

@@ -74,6 +74,15 @@ def test_missing_folder(recipe, train, capsys, tmp_path):
     assert "nowhere" in capsys.readouterr().err
 
 
+def test_a_teacher_that_is_not_trained_yet(recipe, train, capsys, tmp_path):
+    recipe["method"] = {"type": "OutputKD"}
+    recipe["network_g_teacher"] = dict(recipe["network_g"])
+    recipe["path"]["pretrain_network_g_teacher"] = str(tmp_path / "teacher.pth")
+    assert train(recipe) == 2
+    message = capsys.readouterr().err
+    assert "path.pretrain_network_g_teacher: checkpoint" in message and "run that one first" in message
+
+
 @pytest.mark.parametrize("mistake", [unpaired, wrong_ratio])
 def test_pairs(recipe, train, capsys, tmp_path, photo, mistake):
     named = mistake(recipe, tmp_path, photo)
