@@ -3,7 +3,7 @@
   python scripts/reproduce/switchable.py
   python scripts/reproduce/switchable.py --budget gpu-10min
 
-In three steps each, options/train/Supervised/switchable_*.yml, ×4 begun from ×2. The same command goes on where it was
+In four steps each, options/train/Supervised/switchable_*.yml, ×4 begun from ×2. The same command goes on where it was
 interrupted. Weights go to srkd/pretrained/ in half precision, each with its card; the benchmark, of these
 very files, to docs/results/switchable_x<scale>/.
 """
@@ -24,7 +24,7 @@ from srkd.networks.weights import load_network, read_weights, save_network
 from srkd.options import load_train_options
 
 PRETRAINED = ROOT / "srkd/pretrained"
-STEPS = ("_first", "_quarter", "")  # all widths; the narrowest alone, which learns last and costs least; all again
+STEPS = ("_first", "_quarter", "_third", "")  # all widths; the narrowest alone, which learns last; all; all
 BUDGETS: dict[str, tuple[int, list[str]]] = {  # how many times the iterations of the option files, and other overrides
     "cpu-hours": (1, []),  # about two hours on 2 cores
     "gpu-10min": (4, ["network_g.num_feat=64", "network_g.num_block=16"]),
@@ -60,7 +60,7 @@ def ship(trained: Path, scale: int) -> Path:
         file,
         network.half(),
         iter=weights.meta["iter"],
-        method="Supervised, the last of three steps",
+        method="Supervised, the last of four steps",
         widths=tuple(weights.meta["widths"]),
         training_set=DATA,
         data_licence=LICENCE,

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -70,11 +71,21 @@ def dihedral(image: Image, *, hflip: bool, vflip: bool, transpose: bool) -> Imag
     return image.swapaxes(0, 1) if transpose else image  # pyright: ignore[reportReturnType]
 
 
+def put_turned(place: RGB8, patch: RGB8, *, hflip: bool, vflip: bool, transpose: bool) -> None:
+    """`place[:] = dihedral(patch, …)` for uint8 squares [side, side, 3]; OpenCV moves whole pixels, NumPy bytes."""
+    if hflip or vflip:
+        code = -1 if hflip and vflip else 1 if hflip else 0
+        patch = cv2.flip(patch, code, dst=None if transpose else place)  # pyright: ignore[reportAssignmentType]
+    if transpose:
+        cv2.transpose(patch, dst=place)
+    elif not (hflip or vflip):
+        place[:] = patch
+
+
 def images_to_tensor(images: RGB8) -> Tensor:
-    """uint8 images [B, H, W, C] → float32 [B, C, H, W] in [0, 1], contiguous."""
+    """uint8 images [B, H, W, C] → float32 [B, C, H, W] in [0, 1], in channels-last memory: nothing is moved."""
     writable = np.require(images, requirements="W")  # torch warns about read-only arrays, such as cached ones
-    nchw = torch.from_numpy(writable).permute(0, 3, 1, 2)
-    return nchw.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
+    return torch.from_numpy(writable).to(torch.float32).div_(255).permute(0, 3, 1, 2)
 
 
 class Crop(NamedTuple):
@@ -134,7 +145,7 @@ class TrainBatches(Dataset[Batch]):
             lq, gt = data.pair(crop.image)
             patches = crop_pair(lq, gt, gt_size=gt_size, scale=scale, u_top=crop.u_top, u_left=crop.u_left)
             for place, patch in zip((lqs[j], gts[j]), patches, strict=True):
-                place[:] = dihedral(patch, hflip=crop.hflip, vflip=crop.vflip, transpose=crop.transpose)
+                put_turned(place, patch, hflip=crop.hflip, vflip=crop.vflip, transpose=crop.transpose)
         return Batch(images_to_tensor(lqs), images_to_tensor(gts))
 
     def crops(self, iteration: int) -> list[Crop]:

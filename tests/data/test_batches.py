@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from srkd.data.batches import TrainBatches, crop_pair, dihedral, images_to_tensor, train_loader
+from srkd.data.batches import TrainBatches, crop_pair, dihedral, images_to_tensor, put_turned, train_loader
 from srkd.data.paired_image import IOBackend, PairedImageDataset
 from srkd.types import Batch, InputError
 
@@ -64,7 +64,7 @@ def test_a_batch(folders: Folders) -> None:
     batch = TrainBatches(real(folders), seed=1, batch_size=3)[0]
     assert batch.lq.shape == (3, 3, 8, 8) and batch.gt.shape == (3, 3, 16, 16)
     for tensor in batch:
-        assert tensor.dtype == torch.float32 and tensor.is_contiguous()
+        assert tensor.dtype == torch.float32 and tensor.is_contiguous(memory_format=torch.channels_last)
         assert tensor.min() >= 0 and 0.5 < tensor.max() <= 1
         assert torch.equal(tensor, tensor.mul(255).round() / 255)
 
@@ -162,6 +162,24 @@ def test_dihedral_is_basicsrs(rng: np.random.Generator) -> None:
         expected = np.flip(expected, 0) if vflip else expected
         expected = expected.transpose(1, 0, 2) if transpose else expected
         np.testing.assert_array_equal(dihedral(image, hflip=hflip, vflip=vflip, transpose=transpose), expected)
+
+
+def test_turning_into_place_is_dihedral_of_a_read_only_view(rng: np.random.Generator) -> None:
+    image = rng.integers(0, 256, (9, 11, 3), dtype=np.uint8)
+    image.flags.writeable = False
+    patch = image[2:7, 3:8]
+    for hflip, vflip, transpose in itertools.product([False, True], repeat=3):
+        places = np.zeros((2, 5, 5, 3), np.uint8)
+        put_turned(places[1], patch, hflip=hflip, vflip=vflip, transpose=transpose)
+        np.testing.assert_array_equal(places[1], dihedral(patch, hflip=hflip, vflip=vflip, transpose=transpose))
+        assert not places[0].any()
+
+
+def test_all_levels_become_their_share_of_255() -> None:
+    levels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1).repeat(3, axis=3)
+    tensor = images_to_tensor(levels)
+    assert tensor.dtype == torch.float32 and tensor.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(tensor[0, 0].flatten(), torch.arange(256, dtype=torch.float32) / 255)
 
 
 def test_read_only_images_give_no_warning(rng: np.random.Generator) -> None:
