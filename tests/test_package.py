@@ -114,7 +114,8 @@ def test_wheel_holds_the_package_and_the_demo(tmp_path: Path) -> None:
     assert demo
     assert demo <= names
     assert {source.relative_to(ROOT).as_posix() for source in SOURCES} <= names
-    assert {f"srkd/pretrained/switchable-x{scale}.{kind}" for scale in (2, 4) for kind in ("safetensors", "md")} <= names
+    pretrained = {f"srkd/pretrained/switchable-x{scale}" for scale in (2, 4)}
+    assert {f"{stem}.{kind}" for stem in pretrained for kind in ("safetensors", "md")} <= names
     assert {"srkd/py.typed", *(f"srkd/evaluation/templates/report.{kind}" for kind in ("html", "css", "js"))} <= names
     assert any(name.endswith("dist-info/licenses/LICENSE") for name in names)
     assert not any(name.startswith(("tests/", "options/")) for name in names)

@@ -101,7 +101,9 @@ def _from_batch(x: Tensor, dtype: np.dtype[Any]) -> Image:
     """[N, C, h, w] -> [N, h, w, C], clipped to [0, 1] and rounded to the levels of `dtype`."""
     x = x.detach().clamp(0, 1)
     if dtype.kind != "f":
-        x = x.mul(_peak(dtype)).round()
+        x = x.mul_(_peak(dtype)).round_()
+    if dtype == np.uint8:
+        x = x.to(torch.uint8)  # with all threads, which NumPy would not use
     return np.ascontiguousarray(x.permute(0, 2, 3, 1).cpu().numpy().astype(dtype))
 
 
