@@ -1,11 +1,11 @@
-"""Every number of docs/results.md, from the files below docs/results/.
+"""Every number of docs/results.md, and the table of results in the README, from the files below docs/results/.
 
   python scripts/make_table.py            rewrites what stands between the markers
   python scripts/make_table.py --check    exit status 1 if that would change anything
 
 A marker is `<!-- KIND FOLDER -->`, and `<!-- end -->` after what was generated. Kinds: `distillation` and `differences`
 (what scripts/reproduce/distillation.py wrote), `schedule` (the same), `network` (scripts/reproduce/switchable.py),
-`precision` (two arms of one file) and `published`.
+`steps` and `family` (both networks, short), `precision` (two arms of one file) and `published`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from srkd.evaluation.reading import ResultFile, read_result
 from srkd.evaluation.verdicts import sentence
 
 ROOT = Path(__file__).parents[1]
-PAGE, RESULTS = ROOT / "docs/results.md", ROOT / "docs/results"
+PAGES, RESULTS = (ROOT / "docs/results.md", ROOT / "README.md"), ROOT / "docs/results"
 BLOCK = re.compile(r"(<!-- (\w+)(?: (\S+))? -->\n).*?(<!-- end -->)", re.DOTALL)
 NAMES = {
     "scratch": "scratch (control)",
@@ -153,6 +153,40 @@ def network(folder: Path) -> str:
     return table([*header, f"{sets[0]} PSNR+"], rows)
 
 
+def steps(file: Path) -> str:
+    """What each step of the networks' training took, and Set5 after it."""
+    content = json.loads(file.read_text(encoding="utf-8"))
+    widths = list(content["steps"][0]["psnr"])
+    rows = [
+        [
+            step["step"].removeprefix("switchable_"),
+            f"{step['iterations']:,}",
+            f"{step['iterations'] * step['seconds'] / 60:.0f} min",
+            *(f"{step['psnr'][width]:.2f}" if width in step["psnr"] else "–" for width in widths),
+        ]
+        for step in content["steps"]
+    ]
+    where = content["environment"]
+    header = ["step", "iterations", "one core for", *(f"width {width}, dB" for width in widths)]
+    return f"{table(header, rows)}\n\n{where['hardware']}, torch {where['torch']}; Set5, during training."
+
+
+def family(_: Path) -> str:
+    """The PSNR of both networks at every width."""
+    files = {scale: read_result(RESULTS / f"switchable_x{scale}/benchmark.json") for scale in (2, 4)}
+    sets = list(dict.fromkeys(row.set for row in files[2].summary))
+    header = ["", "parameters", *(f"{set_} ×{scale}" for scale in files for set_ in sets)]
+    rows = []
+    for row in (row for row in files[2].summary if row.set == sets[0]):
+        names = {scale: row.model.replace("x2", f"x{scale}") for scale in files}
+        cells = [row.model if row.model == "bicubic" else f"width {row.width:g}"]
+        cells.append(f"{row.params / 1e3:.0f} K" if row.params else "–")
+        for scale, file in files.items():
+            cells += [f"{means(file, [names[scale]], row.width, set_, 'psnr')[0]:.2f}" for set_ in sets]
+        rows.append(cells)
+    return table(header, rows)
+
+
 def precision(folder: Path) -> str:
     """The same trainings in bf16 and in fp32."""
     file = folder / "benchmark.json"
@@ -178,7 +212,8 @@ def published(_: Path) -> str:
 
 
 KINDS: dict[str, Callable[[Path], str]] = {
-    function.__name__: function for function in (distillation, differences, schedule, network, precision, published)
+    function.__name__: function
+    for function in (distillation, differences, schedule, network, steps, family, precision, published)
 }
 
 
@@ -193,14 +228,18 @@ def main() -> int:
         "--check", action="store_true", help="change nothing; 1 where the page is not what it should be"
     )
     args = parser.parse_args()
-    before = PAGE.read_text(encoding="utf-8")
-    after = filled(before)
-    if args.check and after != before:
-        sys.stderr.write(f"{PAGE} is not what {RESULTS} says: run python scripts/make_table.py\n")
-        return 1
-    if not args.check:
-        atomic_write_text(PAGE, after)
-    return 0
+    wrong: list[Path] = []
+    for page in PAGES:
+        before = page.read_text(encoding="utf-8")
+        after = filled(before)
+        if after != before:
+            wrong.append(page)
+            if not args.check:
+                atomic_write_text(page, after)
+    if args.check and wrong:
+        names = " and ".join(str(page.relative_to(ROOT)) for page in wrong)
+        sys.stderr.write(f"{names}: not what docs/results/ says; run python scripts/make_table.py\n")
+    return int(args.check and bool(wrong))
 
 
 if __name__ == "__main__":

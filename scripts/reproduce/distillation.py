@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-import statistics
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from typing import Any
 
 import torch
 import yaml
-from steps import ROOT, run, train
+from steps import ROOT, cost, run, train
 
 from srkd.atomic import atomic_write_text
 from srkd.options import load_train_options
@@ -94,13 +93,6 @@ def option_file(stem: str, scale: int, budget: Budget, root: Path, iterations: i
     file.parent.mkdir(parents=True, exist_ok=True)
     atomic_write_text(file, yaml.safe_dump(content, sort_keys=False))
     return file
-
-
-def cost(folder: Path) -> dict[str, float]:
-    """Iterations of a training and the median of its seconds for one of them."""
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    trained = [line for line in lines if line["kind"] == "train"]
-    return {"iterations": trained[-1]["iter"], "seconds": statistics.median(line["seconds"] for line in trained)}
 
 
 def main() -> None:

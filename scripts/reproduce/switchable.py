@@ -11,9 +11,11 @@ very files, to docs/results/switchable_x<scale>/.
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
+from typing import Any
 
-from steps import ROOT, run, train
+from steps import ROOT, cost, run, told, train
 
 from srkd.atomic import atomic_write_text
 from srkd.inference.card import entry, model_card, protocol_results
@@ -22,6 +24,7 @@ from srkd.inference.parity import check_images, compare
 from srkd.metrics.cost import multi_adds
 from srkd.networks.weights import load_network, read_weights, save_network
 from srkd.options import load_train_options
+from srkd.provenance import environment
 
 PRETRAINED = ROOT / "srkd/pretrained"
 STEPS = ("_first", "_quarter", "_third", "")  # all widths; the narrowest alone, which learns last; all; all
@@ -86,16 +89,22 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=["Set5", "Urban100"])
     args = parser.parse_args()
     times, overrides = BUDGETS[args.budget]
+    steps: list[dict[str, Any]] = []
     for scale in (2, 4):
         for step in STEPS:
             option_file = ROOT / f"options/train/Supervised/switchable_edsr48x8_x{scale}{step}.yml"
             trained = train_step(option_file, times, overrides)
+            folder = trained.parents[1]
+            last = {line["width"]: line["psnr"] for line in told(folder, "val")}  # the last one stays
+            steps.append({"scale": scale, "step": folder.name, **cost(folder), "psnr": last})
         file = ship(trained, scale)
         results = ROOT / f"docs/results/switchable_x{scale}"
         for kind, extra in (("benchmark", ()), ("self_ensemble", ("--self-ensemble",))):
             sets = args.sets[: 1 if extra else None]  # eight times the time
             run("benchmark", file, "--sets", *sets, *extra, "-o", results / f"{kind}.json", "--overwrite")
         write_card(file, trained, results / "benchmark.json")
+    record = {"budget": args.budget, "environment": environment("cpu"), "steps": steps}
+    atomic_write_text(ROOT / "docs/results/switchable_steps.json", json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":
