@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import statistics
 import subprocess
@@ -12,7 +13,7 @@ from typing import Any
 
 from srkd.networks.weights import read_weights
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(os.path.relpath(Path(__file__).parents[2]))  # result files name networks by it: not this machine's folders
 
 
 def run(*arguments: object) -> None:
