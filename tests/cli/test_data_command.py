@@ -108,7 +108,8 @@ def test_ctrl_c_keeps_what_came_and_the_next_call_goes_on(shelf, tmp_path, monke
         "sys.exit(main(['data', 'get-model', 'unsure']))"
     )
     shelf.stall_after = 200_000
-    command = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True)
+    listening = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731 (a shell's background jobs ignore it)
+    command = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True, preexec_fn=listening)
     part = tmp_path / "home" / "models" / "weights.pth.part"
     deadline = time.monotonic() + 60
     while not (part.exists() and part.stat().st_size >= 131_072) and time.monotonic() < deadline:
