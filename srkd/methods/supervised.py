@@ -42,7 +42,7 @@ class Supervised(Method):
                 f"{len(widths)} `widths`, none below 0 and not all 0."
             )
         self.widths = tuple(sorted(widths, reverse=True))
-        self.factors = {f"l_pix@{width:g}": factor for width, factor in zip(widths, factors, strict=True)}
+        self.factors = {self._name(width): factor for width, factor in zip(widths, factors, strict=True)}
 
     def weight(self, name: str, progress: float) -> float:
         """As in `Method`, with the width's own factor."""
@@ -50,6 +50,7 @@ class Supervised(Method):
 
     def forward(self, batch: Batch) -> Losses:
         """`l_pix`, or one `l_pix@width` a width where there are several."""
-        if len(self.widths) == 1:
-            return {"l_pix": self.pixel(self.student(batch.lq, self.widths[0]), batch.gt)}
-        return {f"l_pix@{width:g}": self.pixel(self.student(batch.lq, width), batch.gt) for width in self.widths}
+        return {self._name(width): self.pixel(self.student(batch.lq, width), batch.gt) for width in self.widths}
+
+    def _name(self, width: float) -> str:
+        return "l_pix" if len(self.widths) == 1 else f"l_pix@{width:g}"

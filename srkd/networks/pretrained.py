@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
+from srkd.types import InputError
+
 PRETRAINED = {"switchable-x2": 2, "switchable-x4": 4}
 """Their scales by name. What they are is in the `.md` file beside each."""
 
@@ -13,9 +15,12 @@ def pretrained(scale: int = 2) -> Path:
     """The file of the network that comes with the package for a scale: EDSR with widths 1, 0.75, 0.5 and 0.25.
 
     Raises:
-        KeyError: there is none for this scale.
+        InputError: there is none for this scale.
     """
-    return resolve({scale: name for name, scale in PRETRAINED.items()}[scale])
+    for name, its_scale in PRETRAINED.items():
+        if its_scale == scale:
+            return resolve(name)
+    raise InputError(f"no network for ×{scale} comes with the package; there are {', '.join(PRETRAINED)}.")
 
 
 def resolve(path: str | Path) -> Path:

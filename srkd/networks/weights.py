@@ -23,11 +23,11 @@ from torch import Tensor
 
 from srkd.atomic import atomic_path
 from srkd.networks.dialects import Converted, check_mean, complete, known_res_scale, recognise
-from srkd.networks.pretrained import resolve
+from srkd.networks.pretrained import PRETRAINED, resolve
 from srkd.networks.slim import Network
 from srkd.provenance import provenance
 from srkd.registry import NETWORKS, checked_options
-from srkd.types import InputError
+from srkd.types import InputError, did_you_mean
 
 PARAM_KEYS = ("params_ema", "params")
 OTHERS_KEYS = ("model_state_dict", "state_dict")  # where CSD's and torchSR's training put the network
@@ -78,7 +78,7 @@ def _read(path: Path, key: str | None) -> Weights:
     if path.is_dir():
         raise InputError(f"checkpoint {path} is a folder; name the file, as in {path / 'models' / 'net_g_latest.pth'}.")
     if not path.is_file():
-        raise InputError(f"checkpoint {path} does not exist.")
+        raise InputError(f"checkpoint {path} does not exist.{did_you_mean(str(path), PRETRAINED)}")
     if path.suffix == ".safetensors":
         params, meta = _read_safetensors(path)
         return Weights(path, params, meta.pop("key", ""), meta)

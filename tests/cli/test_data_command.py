@@ -108,7 +108,10 @@ def test_ctrl_c_keeps_what_came_and_the_next_call_goes_on(shelf, tmp_path, monke
         "sys.exit(main(['data', 'get-model', 'unsure']))"
     )
     shelf.stall_after = 200_000
-    listening = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731 (a shell's background jobs ignore it)
+
+    def listening() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs ignore it
+
     command = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True, preexec_fn=listening)
     part = tmp_path / "home" / "models" / "weights.pth.part"
     deadline = time.monotonic() + 60

@@ -39,6 +39,12 @@ def test_without_factors_the_losses_are_summed(student, batch):
     assert float(method.total(losses, 0.0)) == pytest.approx(float(sum(losses.values())))
 
 
+def test_the_factor_of_a_single_width_counts(student, batch):
+    method = Supervised(student, None, L1Loss(), widths=(0.5,), width_weights=(3.0,))
+    losses = method(batch)
+    assert float(method.total(losses, 0.0)) == pytest.approx(3 * float(losses["l_pix"]))
+
+
 @pytest.mark.parametrize("factors", [(1.0,), (1.0, -1.0), (0.0, 0.0)])
 def test_factors_that_are_none(student, factors):
     with pytest.raises(InputError, match="one factor for each of the 2 `widths`"):

@@ -15,6 +15,7 @@ from srkd.metrics.cost import multi_adds
 from srkd.metrics.psnr import psnr
 from srkd.networks.pretrained import PRETRAINED, pretrained, resolve
 from srkd.networks.weights import load_network
+from srkd.types import InputError
 
 WIDTHS = (1.0, 0.75, 0.5, 0.25)
 SET5 = {"switchable-x2": (37.2, 35.5), "switchable-x4": (31.2, 30.2)}  # what full and quarter width have to reach
@@ -39,6 +40,13 @@ def test_widths_scale_and_precision(name):
     assert {p.dtype for p in network.parameters()} == {torch.float32}
     costs = [multi_adds(network, height=16, width_px=16, width=width) for width in WIDTHS]
     assert costs == sorted(costs, reverse=True)
+
+
+def test_a_scale_that_is_not_there(name):
+    with pytest.raises(InputError, match="no network for ×3"):
+        pretrained(3)
+    with pytest.raises(InputError, match=f"Did you mean '{name}'"):
+        load_network(name.replace("switchable", "switchible"))
 
 
 def test_a_file_of_the_same_name_comes_first(tmp_path, monkeypatch, name):
