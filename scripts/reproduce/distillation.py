@@ -76,7 +76,7 @@ def option_file(stem: str, scale: int, budget: Budget, root: Path, iterations: i
     starts = ("pretrain_network_g", "pretrain_network_g_teacher")
     paths = {key: moved(value) for key in starts if (value := getattr(options.path, key))}
     content: dict[str, Any] = {
-        "include": str(source),
+        "include": str(source.resolve()),
         "path": {"experiments_root": root.as_posix(), **paths},
         "datasets": {"train": {"gt_size": budget.patch[scale]}},
         "train": {"total_iter": iterations, "scheduler": {"T_max": iterations}},
@@ -102,7 +102,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time (default: %(default)s)")
     parser.add_argument("--sets", nargs="+", default=["Set5", "Urban100"])
-    parser.add_argument("--craft", action="store_true", help="also the arm that CRAFT teaches (×4; slow on a CPU)")
+    parser.add_argument("--craft", metavar="SEEDS", help="also the arm that CRAFT teaches, with these seeds (×4; slow)")
     args = parser.parse_args()
     budget = BUDGETS[args.budget]
     table = f"distillation_x{args.scale}_{args.budget}"
@@ -115,13 +115,15 @@ def main() -> None:
         network = root / load_train_options(file).name / "models/net_g_latest.pth"
         given[stem] = network
         train(file, network, iterations)
-    stems = (*ARMS, *((CRAFT,) if args.craft else ()))
-    files = [option_file(stem, args.scale, budget, root, budget.arms) for stem in stems]
-    run("sweep", "-opt", *files, "--seeds", args.seeds, "--jobs", args.jobs, "--name", table, "--sets", *args.sets)
-
-    seeds = args.seeds.split(",")
-    arms = [load_train_options(file).name for file in files]
-    folders = {f"{arm}_seed{seed}": root / f"{arm}_seed{seed}" for arm in arms for seed in seeds}
+    arms: dict[str, list[str]] = {}  # by name: the names of the runs
+    for stems, seeds in ((ARMS, args.seeds), ((CRAFT,), args.craft)):
+        if seeds:
+            files = [option_file(stem, args.scale, budget, root, budget.arms) for stem in stems]
+            name = f"{table}_{len(files)}_arms"
+            run("sweep", "-opt", *files, "--seeds", seeds, "--jobs", args.jobs, "--name", name, "--sets", args.sets[0])
+            names = [load_train_options(file).name for file in files]
+            arms |= {arm: [f"{arm}_seed{seed}" for seed in seeds.split(",")] for arm in names}
+    folders = {run: root / run for runs in arms.values() for run in runs}
     networks = [given[TEACHER], *(folder / "models/net_g_latest.pth" for folder in folders.values())]
     for name, extra in (("benchmark", ()), ("self_ensemble", ("--self-ensemble",))):
         run("benchmark", *networks, "--sets", *args.sets, *extra, "-o", out / f"{name}.json")
@@ -131,7 +133,7 @@ def main() -> None:
         "budget": {"name": args.budget, **asdict(budget)},
         "environment": environment("cuda" if torch.cuda.is_available() else "cpu"),
         "teacher": given[TEACHER].parents[1].name,
-        "arms": {arm: [f"{arm}_seed{seed}" for seed in seeds] for arm in arms},
+        "arms": arms,
         "trainings": {**trained, **{name: cost(folder) for name, folder in folders.items()}},
     }
     atomic_write_text(out / "runs.json", json.dumps(record, indent=1) + "\n")
