@@ -9,13 +9,17 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: install demo test check clean
+.PHONY: install demo report test check clean
 
 install: $(STAMP)
 
 # Train, distil, measure, upscale and export in a few minutes, without a download; writes to srkd_demo/.
 demo: $(STAMP)
 	$(BIN)/srkd demo
+
+# The measured results as a page with charts, and pictures where Set5 and Urban100 are below datasets/.
+report: $(STAMP)
+	$(BIN)/srkd report docs/results/switchable_x4/benchmark.json -o results/report.html
 
 # One thread each: the workers share the cores.
 test: check

@@ -22,8 +22,9 @@ import numpy as np
 
 from srkd.atomic import atomic_write_text
 from srkd.evaluation.arms import Arm, read_arms
-from srkd.evaluation.compare import ALL, compare
+from srkd.evaluation.compare import ALL, Comparison, compare
 from srkd.evaluation.reading import ResultFile, read_result
+from srkd.evaluation.statistics import Estimate
 from srkd.evaluation.verdicts import sentence
 
 ROOT = Path(__file__).parents[1]
@@ -42,7 +43,7 @@ NAMES = {
     "csd": "CSD",
     "supervised": "teacher",
 }
-
+CONTROLS = {NAMES["csd"]: NAMES["slice"], NAMES["pisr"]: NAMES["decoder"]}  # they start where these start
 
 METRICS = (("psnr", 3), ("ssim", 4))
 
@@ -109,16 +110,35 @@ def training_time(record: dict[str, Any], models: Sequence[str]) -> str:
 
 
 def differences(folder: Path) -> str:
-    """Every arm against the control from scratch, in words, at equal channels."""
+    """Every arm against its control, at equal channels, on the set with the most images."""
     record = json.loads((folder / "runs.json").read_text(encoding="utf-8"))
     file = folder / "benchmark.json"
     arms: dict[str, Arm] = {}
     for arm, models in record["arms"].items():
         narrowest = f"{widths_of(read_result(file), models[0])[-1]:g}"
-        (arms[arm],) = read_arms([f"{label(arm)}={','.join(f'{file}:{model}@{narrowest}' for model in models)}"])
-    control, *others = arms.values()
-    found = compare([(control, other) for other in others], "psnr")
-    return "\n".join(f"- {sentence(item)}" for item in found if item.set != ALL)
+        (found,) = read_arms([f"{label(arm)}={','.join(f'{file}:{model}@{narrowest}' for model in models)}"])
+        arms[found.name] = found
+    first = next(iter(arms))
+    pairs = [(CONTROLS.get(name, NAMES["scratch"]), name) for name in arms if name != first]
+    compared = compare([(arms[control], arms[arm]) for control, arm in pairs], "psnr")
+    largest = max((item for item in compared if item.set != ALL), key=lambda item: item.n).set
+    items = [item for item in compared if item.set == largest]
+    header = ["", f"{largest} PSNR", "compared with", "difference", "over images", "over seeds", "verdict"]
+    return table(header, [comparison(item) for item in items])
+
+
+def comparison(item: Comparison) -> list[str]:
+    """A row of `differences`; the verdict is after Holm's correction, the 95 % intervals are each for itself."""
+    assert item.means and item.difference
+    over_seeds = interval(item.seeds.difference) if item.seeds and item.seeds.difference else "–"
+    mean, difference = f"{item.means[1]:.3f}", f"{item.difference.mean:+.3f}"
+    name, control = (arm.partition("@")[0] for arm in (item.arm, item.baseline))  # the table says it is a quarter
+    return [name, mean, control, difference, interval(item.difference), over_seeds, item.verdict]
+
+
+def interval(estimate: Estimate) -> str:
+    """`-0.012 … +0.034`, or a dash where one value has none."""
+    return "–" if estimate.low is None else f"{estimate.low:+.3f} … {estimate.high:+.3f}"
 
 
 def schedule(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""README.md's table of speeds is the one that scripts/bench/table.py makes of the files under docs/benchmarks."""
+"""The tables of speeds are those that scripts/bench/table.py makes of the files under docs/benchmarks."""
 
 import json
 import subprocess
@@ -15,21 +15,22 @@ def table(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_the_table_in_the_readme_is_current():
+def test_the_tables_are_current():
     if not list((ROOT / "docs" / "benchmarks").glob("*/*.json")):
         pytest.skip("nothing has been measured: docs/benchmarks holds no JSON")
     done = table("--check")
     assert done.returncode == 0, done.stderr
 
 
-def test_a_new_measurement_makes_the_readme_stale_until_the_table_is_written(tmp_path):
-    readme, folder = tmp_path / "README.md", tmp_path / "benchmarks" / "a-machine"
-    text = (ROOT / "README.md").read_text("utf-8")
+def test_a_new_measurement_makes_both_pages_stale_until_the_tables_are_written(tmp_path):
     begin, end = "<!-- speed: written by scripts/bench/table.py -->", "<!-- end of speed -->"
-    readme.write_text(text, encoding="utf-8")
+    folder = tmp_path / "docs/benchmarks/a-machine"
     folder.mkdir(parents=True)
+    texts = {name: (ROOT / name).read_text("utf-8") for name in ("README.md", "docs/performance.md")}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
     row = {
-        "what": "a step",
+        "what": "CSD step",
         "peer": "theirs",
         "unit": "s",
         "peer_stock": 3.0,
@@ -46,14 +47,16 @@ def test_a_new_measurement_makes_the_readme_stale_until_the_table_is_written(tmp
     rows = [row, memory, {**row, "what": "a detail", "headline": False}]
     content = {"machine": "A machine, 2 cores", "environment": environment, "rows": rows}
     (folder / "csd_step.json").write_text(json.dumps(content), encoding="utf-8")
-    given = ("--readme", str(readme), "--benchmarks", str(folder.parent))
-
-    assert table("--check", *given).returncode == 1
-    assert readme.read_text("utf-8") == text, "--check writes nothing"
-    assert table(*given).returncode == 0
-    assert table("--check", *given).returncode == 0
-    new = readme.read_text("utf-8")
-    assert "| a step | theirs | 3 s | 500 ms | 6.00 × | – | 82% | – |" in new and "a detail" not in new
-    assert "| another step | theirs | 3 s | 500 ms | 6.00 × | – | 82% | 2,000 → 150 MiB |" in new
-    assert new.partition(begin)[0] == text.partition(begin)[0]
-    assert new.partition(end)[2] == text.partition(end)[2]
+    assert table("--check", "--root", str(tmp_path)).returncode == 1
+    assert all((tmp_path / name).read_text("utf-8") == text for name, text in texts.items()), "--check writes nothing"
+    assert table("--root", str(tmp_path)).returncode == 0
+    assert table("--check", "--root", str(tmp_path)).returncode == 0
+    new = {name: (tmp_path / name).read_text("utf-8") for name in texts}
+    assert "| CSD step | theirs | 3 s | 500 ms | 6.00 × | – | 82% | – |" in new["docs/performance.md"]
+    assert "| another step | theirs | 3 s | 500 ms | 6.00 × | – | 82% | 2,000 → 150 MiB |" in new["docs/performance.md"]
+    assert "a detail" not in new["docs/performance.md"]
+    assert "| CSD step | theirs | 3 s | 500 ms | 6.00 × | – |\n" in new["README.md"]
+    assert "another step" not in new["README.md"]
+    for name, text in texts.items():
+        assert new[name].partition(begin)[0] == text.partition(begin)[0]
+        assert new[name].partition(end)[2] == text.partition(end)[2]
