@@ -3,7 +3,8 @@
 The code bases compute the same networks under other names, with the mean as 1×1 convolutions in the file:
 EDSR-PyTorch (github.com/sanghyun-son/EDSR-PyTorch, and yulunzhang/RCAN, which is made from it) and CSD
 (github.com/Booooooooooo/CSD) on images in [0, rgb_range], torchSR (github.com/Coloquinte/torchSR), whose names are
-EDSR-PyTorch's, on images in [0, 1] that it multiplies by 255. No file holds `res_scale` or the range.
+EDSR-PyTorch's, on images in [0, 1] that it multiplies by 255. No file holds `res_scale` or the range. BasicSR's names
+are ours; its files hold no mean.
 """
 
 from __future__ import annotations
@@ -22,21 +23,17 @@ from srkd.networks.slim import Network
 from srkd.types import did_you_mean
 
 DIALECTS = {"edsr-pytorch": "EDSR-PyTorch", "torchsr": "torchSR", "csd": "CSD"}
-
 DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
 RANGES = (255.0, 1.0)
-RES_SCALES = {(64, 16): 1.0, (256, 32): 0.1}  # (num_feat, num_block) of the paper's two networks
+RES_SCALES = {("EDSR", 64, 16): 1.0, ("EDSR", 256, 32): 0.1, ("RCAN", 64, 20): 1.0}  # the papers' num_feat, num_block
+BASICSR = "BasicSR"
 
 # One row a layer, in the same order for every code base. {step} counts the upsampler's convolutions, {shuffle} the
 # places they have where PixelShuffle takes every second one.
 _OURS = {
     "EDSR": (
-        "conv_first",
-        "body.{block}.conv1",
-        "body.{block}.conv2",
-        "conv_after_body",
-        "upsample.{shuffle}",
-        "conv_last",
+        *("conv_first", "body.{block}.conv1", "body.{block}.conv2"),
+        *("conv_after_body", "upsample.{shuffle}", "conv_last"),
     ),
     "RCAN": (
         "conv_first",
@@ -121,21 +118,23 @@ def recognise(params: Mapping[str, Tensor]) -> Converted | None:
     layers = {name: value for name, value in params.items() if name not in shift}
     if len(shift) not in (0, len(_SHIFTS)):
         return None
-    for words, table in (("EDSR-PyTorch or torchSR", _EDSR_PYTORCH), ("CSD", _CSD)):
+    for words, table in (("EDSR-PyTorch or torchSR", _EDSR_PYTORCH), ("CSD", _CSD), (BASICSR, _OURS)):
         for network in table:
             names = _renaming(table[network], _OURS[network], **_counts(table[network], layers))
             if set(names) == set(layers) and all(layers[name].ndim == 4 for name in names if name.endswith("weight")):
                 ours = {names[name]: layers[name] for name in names}
                 mean, folded = _fold(ours, *shift.values()) if shift else (None, False)
-                return Converted(words, network, ours, _options(network, ours), mean, folded)
+                options = _options(network, ours)
+                if network == "RCAN" and words != BASICSR:
+                    options["res_scale"] = 1.0  # the others take it and do not use it there
+                return Converted(words, network, ours, options, mean, folded)
     return None
 
 
 def known_res_scale(converted: Converted) -> float | None:
     """The paper's `res_scale` for networks of this size; None for any other size."""
-    return converted.options.get(
-        "res_scale", RES_SCALES.get((converted.options["num_feat"], converted.options["num_block"]))
-    )
+    size = converted.network, converted.options["num_feat"], converted.options["num_block"]
+    return converted.options.get("res_scale", RES_SCALES.get(size))
 
 
 def complete(converted: Converted, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -160,6 +159,10 @@ def complete(converted: Converted, given: Mapping[str, Any]) -> tuple[dict[str, 
         options |= {"res_scale": known_res_scale(converted)}
         decided.append(f"res_scale {options['res_scale']}, as the paper's network of this size has")
         missing["res_scale"] = "known for 64 channels × 16 blocks, 1, and for 256 × 32, 0.1"
+    if converted.dialect == BASICSR and known_res_scale(converted) is not None:
+        usual = {"img_range": 255.0, "rgb_mean": DIV2K_MEAN}
+        decided += [f"{name} {value}, as in BasicSR's files" for name, value in usual.items() if name not in options]
+        options = usual | options
     if "img_range" not in options:
         options |= {"img_range": _known_range(converted, options.get("rgb_mean", DIV2K_MEAN))}
         decided.append(f"img_range {options['img_range']}, as its mean shift is a usual colour in this range")
@@ -271,7 +274,7 @@ def _counts(templates: tuple[str, ...], names: Collection[str]) -> dict[str, int
 
 
 def _options(network: str, params: Mapping[str, Tensor]) -> dict[str, Any]:
-    """The options that shapes decide; `res_scale` of RCAN is 1, as none of the code bases uses it there."""
+    """The options that shapes decide."""
     counts = _counts(_OURS[network], params)
     num_feat, num_in_ch = params["conv_first.weight"].shape[:2]
     steps = [params[f"upsample.{2 * step}.weight"].shape for step in range(counts["steps"])]
@@ -283,7 +286,7 @@ def _options(network: str, params: Mapping[str, Tensor]) -> dict[str, Any]:
         "upscale": math.prod(math.isqrt(rows // max(columns, 1)) for rows, columns, *_ in steps),
     }
     if network == "RCAN":
-        options |= {"num_group": counts["num_group"], "res_scale": 1.0}
+        options["num_group"] = counts["num_group"]
         squeeze = params.get("body.0.residual_group.0.rcab.3.attention.1.weight")
         if squeeze is not None:
             options["squeeze_factor"] = num_feat // max(squeeze.shape[0], 1)
@@ -306,8 +309,7 @@ def _fold(
     expected = [(channels, channels, 1, 1), (channels,)] * 2
     if shapes != expected or last.shape[0] != channels or not all(map(_is_dominant, (enter, leave))):
         raise ValueError("its sub_mean and add_mean are not mean shifts: 1×1 convolutions near the identity.")
-    mean = -take.double()
-    folded = False
+    mean, folded = -take.double(), False
     if not torch.equal(enter.flatten(1), identity):
         matrix = enter.double().flatten(1)
         mean = -torch.linalg.solve(matrix, take.double())
@@ -331,8 +333,7 @@ def _known_range(converted: Converted, rgb_mean: Collection[float]) -> float | N
     """The range in which the file's mean is about `rgb_mean`."""
     tolerance = 0.25 if converted.folded else 0.1  # training moves it
     for img_range in RANGES:
-        expected = [img_range * value for value in rgb_mean]
-        if converted.mean and any(converted.mean) and _near(converted.mean, expected, tolerance):
+        if any(converted.mean or ()) and _near(converted.mean or (), [img_range * v for v in rgb_mean], tolerance):
             return img_range
     return None
 

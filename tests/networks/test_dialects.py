@@ -358,7 +358,7 @@ def test_other_names_are_not_recognised():
     assert recognise(without) is None
     assert recognise({**state, "extra.weight": torch.ones(1)}) is None
     assert recognise({name: value for name, value in state.items() if name != "add_mean.bias"}) is None
-    assert recognise(EDSR(num_feat=8, num_block=2).state_dict()) is None
+    assert recognise(CARN(num_feat=8).state_dict()) is None
     assert recognise({}) is None
 
 
@@ -419,3 +419,24 @@ def test_an_option_files_network_takes_the_parameters(x, tmp_path, caplog):
 def test_what_a_dialect_cannot_express_is_refused(network, dialect, message):
     with pytest.raises(ValueError, match=message):
         to_dialect(network, dialect)
+
+
+@pytest.mark.parametrize("kind", ["EDSR", "RCAN"])
+@torch.inference_mode()
+def test_bare_files_of_basicsr_are_complete_at_the_papers_sizes_only(kind, x, tmp_path, caplog, basicsr):
+    from basicsr.archs import edsr_arch, rcan_arch
+
+    network = edsr_arch.EDSR if kind == "EDSR" else rcan_arch.RCAN
+    small = {"num_feat": 8, "num_block": 3, **({"num_group": 2, "squeeze_factor": 4} if kind == "RCAN" else {})}
+    theirs = network(3, 3, **small, upscale=2, img_range=255.0)
+    torch.save({"params": theirs.state_dict()}, tmp_path / "theirs.pth")
+    with pytest.raises(InputError, match=r"names of BasicSR.*--network res_scale=VALUE --network img_range=VALUE"):
+        load_network(tmp_path / "theirs.pth")
+    given = {"res_scale": 1, "img_range": 255, "rgb_mean": MEAN}
+    assert (load_network(tmp_path / "theirs.pth", network=given)(x) - theirs(x)).abs().max() <= 1e-6
+
+    size = {"num_feat": 64, "num_block": 16} if kind == "EDSR" else {"num_feat": 64, "num_block": 20, "num_group": 1}
+    theirs = network(3, 3, **size, upscale=2, img_range=255.0)
+    torch.save({"params": theirs.state_dict()}, tmp_path / "theirs.pth")
+    assert (load_network(tmp_path / "theirs.pth")(x) - theirs(x)).abs().max() <= 1e-6
+    assert "img_range 255.0, as in BasicSR's files" in caplog.text
