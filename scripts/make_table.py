@@ -82,8 +82,18 @@ def distillation(folder: Path) -> str:
     plain, ensemble = (read_result(folder / f"{name}.json") for name in ("benchmark", "self_ensemble"))
     sets = list(dict.fromkeys(row.set for row in plain.summary))
     arms = {"bicubic": ["bicubic"], record["teacher"]: [record["teacher"]], **record["arms"]}
+    ensemble_sets = {row.set for row in ensemble.summary}
+    columns = [
+        (set_, file, metric, digits)
+        for set_ in sets
+        for file, metric, digits in (
+            (plain, "psnr", 3),
+            (plain, "ssim", 4),
+            *([(ensemble, "psnr", 3)] if set_ in ensemble_sets else []),
+        )
+    ]
     header = ["arm", "parameters"]
-    header += [f"{set_} {what}" for set_ in sets for what in ("PSNR", "SSIM", "PSNR+")]
+    header += [f"{set_} {metric.upper()}{'+' if file is ensemble else ''}" for set_, file, metric, _ in columns]
     rows: list[list[str]] = []
     for arm, models in arms.items():
         for width in widths_of(plain, models[0]):
@@ -91,14 +101,12 @@ def distillation(folder: Path) -> str:
             name = arm if arm == "bicubic" else label(arm) + (f", width {width:g}" if several else "")
             parameters = next(row.params for row in plain.summary if (row.model, row.width) == (models[0], width))
             cells = [name, f"{parameters / 1e3:.1f} K" if parameters else "–"]
-            for set_ in sets:
-                cells += [spread(means(plain, models, width, set_, metric), digits) for metric, digits in METRICS]
-                has_ensemble = any(row.model.removesuffix("+") == models[0] for row in ensemble.summary)
-                cells.append(
-                    spread(means(ensemble, models, width, set_, "psnr"), 3)
-                    if has_ensemble and arm != "bicubic"
-                    else "–"
-                )
+            cells += [
+                "–"
+                if arm == "bicubic" and file is ensemble
+                else spread(means(file, models, width, set_, metric), digits)
+                for set_, file, metric, digits in columns
+            ]
             rows.append([*cells, training_time(record, models)])
     return table([*header, "training"], rows)
 

@@ -57,7 +57,7 @@ class Budget:
 
 
 BUDGETS = {
-    "cpu-tiny": Budget(teacher=2_000, arms=1_500, patch={2: 64, 4: 96}),
+    "cpu-tiny": Budget(teacher=2_000, arms=1_500, patch={2: 48, 4: 96}),
     "cpu-night": Budget(teacher=10_000, arms=5_000, patch={2: 64, 4: 128}),
     "gpu-10min": Budget(teacher=10_000, arms=5_000, patch={2: 96, 4: 192}, num_feat=64, num_block=16),
     "gpu-full": Budget(teacher=100_000, arms=50_000, patch={2: 96, 4: 192}, num_feat=64, num_block=16),
@@ -102,6 +102,9 @@ def main() -> None:
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time (default: %(default)s)")
     parser.add_argument("--sets", nargs="+", default=["Set5", "Urban100"])
+    parser.add_argument(
+        "--ensemble-sets", nargs="+", help="sets for self-ensemble (default: all; eight times the time)"
+    )
     parser.add_argument("--craft", metavar="SEEDS", help="also the arm that CRAFT teaches, with these seeds (×4; slow)")
     args = parser.parse_args()
     budget = BUDGETS[args.budget]
@@ -125,8 +128,9 @@ def main() -> None:
             arms |= {arm: [f"{arm}_seed{seed}" for seed in seeds.split(",")] for arm in names}
     folders = {run: root / run for runs in arms.values() for run in runs}
     networks = [given[TEACHER], *(folder / "models/net_g_latest.pth" for folder in folders.values())]
-    for name, extra in (("benchmark", ()), ("self_ensemble", ("--self-ensemble",))):
-        run("benchmark", *networks, "--sets", *args.sets, *extra, "-o", out / f"{name}.json")
+    run("benchmark", *networks, "--sets", *args.sets, "-o", out / "benchmark.json")
+    sets = args.ensemble_sets or args.sets
+    run("benchmark", *networks, "--sets", *sets, "--self-ensemble", "-o", out / "self_ensemble.json")
     trained = {folder.name: cost(folder) for folder in (network.parents[1] for network in given.values())}
     record = {
         "command": shlex.join(["python", *sys.argv]),
