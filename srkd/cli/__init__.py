@@ -39,7 +39,7 @@ def usage() -> str:
         "Compress image super-resolution networks by distillation; one network, switchable width.\n\n"
         f"commands:\n{lines}\n\n"
         "options:\n  --version   print the version\n  --traceback show where an error came from\n\n"
-        "exit status: 0 success, 1 the work failed, 2 the input was wrong, 130/143 interrupted (state saved)"
+        "exit status: 0 success, 1 the work failed, 2 the input was wrong, 129/130/143 interrupted (state saved)"
     )
 
 

@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train, measure, report, compare; 1 where a run failed, 130 or 143 interrupted with the states saved."""
+    """Train, measure, report, compare; 1 where a run failed, 129, 130 or 143 interrupted with the states saved."""
     from srkd.atomic import atomic_write_text
     from srkd.engine.processes import Launch
     from srkd.engine.sweep import job_script, parse_axis, parse_seeds, plan
@@ -95,7 +95,7 @@ def _parted(words: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _train(waiting: Sequence[SweepRun], launch: Launch) -> int:
-    """Run the trainings, a line for each that ends: 0, 1 where one failed, or 130 or 143."""
+    """Run the trainings, a line for each that ends: 0, 1 where one failed, or 128 + the signal."""
     from srkd.engine.processes import iteration, last_line, train_all
 
     done = {run.name: iteration(run) for run in waiting}
@@ -108,7 +108,7 @@ def _train(waiting: Sequence[SweepRun], launch: Launch) -> int:
             progress.update(task, completed=sum(done.values()), description=", ".join(run.name for run in running))
 
         def on_end(run: SweepRun, status: int) -> None:
-            line = f"{ {0: 'done', 130: 'stopped', 143: 'stopped'}.get(status, 'failed'):<7} {run.name}"
+            line = f"{ {0: 'done', 129: 'stopped', 130: 'stopped', 143: 'stopped'}.get(status, 'failed'):<7} {run.name}"
             if status:
                 failed.append(run.name)
                 line += f" (exit status {status}; log: {launch.log(run)}): {last_line(launch.log(run))}"

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train; 0 when finished, 130 or 143 when interrupted with the state saved."""
+    """Train; 0 when finished, 129, 130 or 143 when interrupted with the state saved."""
     from srkd.cli.display import stdout_console
     from srkd.engine.build import Start, build_trainer
     from srkd.engine.check import check

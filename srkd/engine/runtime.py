@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable, Generator
@@ -42,10 +43,20 @@ class Clock:
 
 @contextmanager
 def on_signals(handle: Callable[[int], None]) -> Generator[None]:
-    """Route Ctrl-C and SIGTERM to `handle` (only the main thread may)."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    """Route Ctrl-C, SIGTERM and a terminal that goes away to `handle` (only the main thread may)."""
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup: it goes on
+        numbers.append(signal.SIGHUP)
+    terminals = [stream for stream in (1, 2) if os.isatty(stream)]
+
+    def received(number: int, _: object) -> None:
+        if number not in (signal.SIGINT, signal.SIGTERM):  # writing to a terminal that is gone would be an error
+            for stream in terminals:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+        handle(number)
+
     try:
-        before = {number: signal.signal(number, lambda received, _: handle(received)) for number in numbers}
+        before = {number: signal.signal(number, received) for number in numbers}
     except ValueError:  # not the main thread: signals are somebody else's
         yield
         return

@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import pty
 import shutil
 import signal
 import subprocess
@@ -178,7 +179,7 @@ def test_fine_tuning_continues_from_a_checkpoint(recipe, train, tmp_path):
     assert deep_equal(a.state_dict(), b.state_dict())
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_interruption_saves_and_resumes(recipe, train, tmp_path, number, status):
     recipe["train"]["total_iter"] = 100_000
     recipe["logger"]["save_checkpoint_freq"] = 100_000
@@ -200,6 +201,28 @@ def test_interruption_saves_and_resumes(recipe, train, tmp_path, number, status)
     done = int(state.stem)
     assert train(recipe, "--auto_resume", f"train.total_iter={done + 1}") == 0
     assert (folder / "models" / f"net_g_{done + 1}.pth").exists()
+
+
+def test_a_terminal_that_goes_away_costs_nothing(recipe, train, tmp_path):
+    """A lost connection: SIGHUP, and every write to the terminal is an error from then on."""
+    recipe["train"]["total_iter"] = 100_000
+    recipe["logger"]["print_freq"] = 1
+    path = tmp_path / "options.yml"
+    path.write_text(yaml.safe_dump(recipe))
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execv(sys.executable, [sys.executable, "-m", "srkd", "train", "-opt", str(path)])
+    folder = tmp_path / "experiments" / "tiny"
+    deadline = time.time() + 120
+    said = b""
+    while not (folder / "metrics.jsonl").exists() or len(lines(folder)) < 5:
+        assert os.waitpid(process, os.WNOHANG) == (0, 0) and time.time() < deadline, said.decode()
+        said += os.read(terminal, 65536)  # a full terminal would block it
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 129
+    state = max(int(state.stem) for state in (folder / "training_states").iterdir())
+    assert "Interrupted: saving" in (folder / "train.log").read_text()
+    assert train(recipe, "--auto_resume", f"train.total_iter={state + 1}") == 0
 
 
 def test_two_processes_equal_one_with_twice_the_batch(recipe, train, tmp_path):
