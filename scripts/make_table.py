@@ -195,7 +195,7 @@ def steps(file: Path) -> str:
         for step in content["steps"]
     ]
     where = content["environment"]
-    header = ["step", "iterations", "one core for", *(f"width {width}, dB" for width in widths)]
+    header = ["step", "iterations", "time", *(f"width {width}, dB" for width in widths)]
     return f"{table(header, rows)}\n\n{where['hardware']}, torch {where['torch']}; Set5, during training."
 
 
@@ -203,13 +203,15 @@ def family(_: Path) -> str:
     """The PSNR of both networks at every width."""
     files = {scale: read_result(RESULTS / f"switchable_x{scale}/benchmark.json") for scale in (2, 4)}
     sets = list(dict.fromkeys(row.set for row in files[2].summary))
-    header = ["", "parameters", *(f"{set_} ×{scale}" for scale in files for set_ in sets)]
+    header = [""]
+    header += [what for scale in files for what in (f"parameters, ×{scale}", *(f"{set_} ×{scale}" for set_ in sets))]
     rows = []
     for row in (row for row in files[2].summary if row.set == sets[0]):
         names = {scale: row.model.replace("x2", f"x{scale}") for scale in files}
         cells = [row.model if row.model == "bicubic" else f"width {row.width:g}"]
-        cells.append(f"{row.params / 1e3:.0f} K" if row.params else "–")
         for scale, file in files.items():
+            params = next(r.params for r in file.summary if (r.model, r.width) == (names[scale], row.width))
+            cells.append(f"{params / 1e3:.0f} K" if params else "–")
             cells += [f"{means(file, [names[scale]], row.width, set_, 'psnr')[0]:.2f}" for set_ in sets]
         rows.append(cells)
     return table(header, rows)

@@ -43,7 +43,7 @@ def comparison(
         value: which of their values: a time, or a rate where the `unit` ends in "/s".
         flops: floating-point operations in that time.
         ceiling: FLOP/s · 1e-9 that the machine reaches.
-        headline: whether the README shows it.
+        headline: whether docs/performance.md shows it.
         more: what else belongs to the row.
     """
     cells = {
@@ -169,10 +169,12 @@ def cell(name: str, row: Values) -> str:
     if value is None:
         return "–"
     if name in ("out_of_the_box", "like_for_like"):
-        return f"{value:.2f} ×"
+        return f"{value:.0f} ×" if value >= 100 else f"{value:.2f} ×"
     if name in ("of_ceiling", "waiting", "peer_waiting"):
         return f"{value:.0%}"
     if name in ("peer_stock", "peer_tuned", "default", "tuned", "seconds"):
         unit = row.get("unit", "s")
-        return f"{1000 * value:.3g} ms" if unit == "s" and value < 1 else f"{value:,.4g} {unit}"
+        if unit == "s" and value < 1:
+            return f"{1000 * value:.3g} ms"
+        return f"{value:,.0f} {unit}" if value >= 1000 else f"{value:.4g} {unit}"
     return f"{value:,.4g}" if isinstance(value, float) else str(value)

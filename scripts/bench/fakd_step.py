@@ -81,9 +81,9 @@ def main() -> None:
         rows.append(
             comparison(
                 medians,
-                what=f"FAKD's affinity term and gradient, {TAPS} taps of {size} × {size}, an image of {batch}",
+                what=f"FAKD's affinity term and gradient, {TAPS} taps of {size} × {size}, per image of {batch}",
                 peer="plain",
-                peer_name=f"the formula written down, an image of {plain_batch}",
+                peer_name=f"the formula written down, per image of {plain_batch}",
                 flops=TAPS * product * (3 * STUDENT + TEACHER),
                 ceiling=ceiling["gemm_fp32"],
                 headline=True,

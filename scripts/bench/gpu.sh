@@ -35,7 +35,7 @@ bench 75 data --count 4 --rounds 3
 bench 45 metrics --rounds 7
 bench 150 scaling --workers 8 --block 50
 
-echo "== README's table: scripts/bench/table.py"
+echo "== Then, for the tables: python scripts/bench/table.py"
 if [ ${#failed[@]} -gt 0 ]; then
   printf 'failed: %s\n' "${failed[@]}" >&2
   exit 1

@@ -136,8 +136,9 @@ def model_card(source: Source, form: Form, entries: Sequence[Entry], *, results:
             for each in entries
         ),
         "",
-        "One multiply-add is a multiplication with its addition, of convolutions only, for an output of 1280 × 720 "
-        "pixels. Differences are of values in 0..1, on photographs of several sizes.",
+        "One multiply-add is a multiplication with its addition, of convolutions, transposed convolutions and matrix "
+        "products, for an output of 1280 × 720 pixels. Differences are of values in 0..1, on photographs of several "
+        "sizes.",
         "",
         "## Results",
         "",

@@ -1,6 +1,6 @@
 """CSD's contrastive loss: pull the student's output to the teacher's, push it from upsampled inputs.
 
-Paper: Wang, Lin, Qu, Wu, Guo, Xie, Xie, "Towards Compact Single Image Super-Resolution via Contrastive
+Paper: Wang, Lin, Qu, Wu, Zhang, Xie, Yao, "Towards Compact Single Image Super-Resolution via Contrastive
 Self-distillation", IJCAI 2021, https://arxiv.org/abs/2105.11683, the contrastive term L_CL with d = L1.
 
 Legend: B images, K negatives for each, M images that negatives are chosen from; one [.., C, H, W] tensor a layer.

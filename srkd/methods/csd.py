@@ -1,6 +1,6 @@
 """CSD: contrastive self-distillation of a channel-split network.
 
-Paper: Wang, Lin, Qu, Wu, Guo, Xie, Xie, "Towards Compact Single Image Super-Resolution via Contrastive
+Paper: Wang, Lin, Qu, Wu, Zhang, Xie, Yao, "Towards Compact Single Image Super-Resolution via Contrastive
 Self-distillation", IJCAI 2021, https://arxiv.org/abs/2105.11683. Written from the paper's formulas.
 
 The full width is the teacher, and is trained too: one network, one summed loss, one step. Start it from a trained

@@ -1,6 +1,6 @@
 """Channel-split width: one set of weights, every narrower network a prefix of it.
 
-Paper: Wang, Lin, Qu, Wu, Guo, Xie, Xie, "Towards Compact Single Image Super-Resolution via Contrastive
+Paper: Wang, Lin, Qu, Wu, Zhang, Xie, Yao, "Towards Compact Single Image Super-Resolution via Contrastive
 Self-distillation", IJCAI 2021, https://arxiv.org/abs/2105.11683 (section 3.1, CSSR-Net).
 
 At width w a layer of C channels uses its first w·C: weight[:out, :in], bias[:out]. Sub-pixel upsamplers keep whole
