@@ -71,6 +71,7 @@ def options(name: str, folder: Path, patch: int) -> list[str]:
 
 def step(settings: Values) -> None:
     """The side of a method's process: some iterations to warm up, and when it is its turn, some that are looked at."""
+    from torch.autograd import DeviceType
     from torch.profiler import ProfilerActivity, profile
 
     from srkd.engine import build
@@ -91,6 +92,8 @@ def step(settings: Values) -> None:
         trainer.rehearse(STEPS)
     times: dict[str, float] = {}
     for event in seen.key_averages():
+        if event.device_type != DeviceType.CPU:  # kernels: their time is also that of what started them
+            continue
         spent = event.self_device_time_total if settings["device"] == "cuda" else event.self_cpu_time_total
         kind = next((kind for kind, words in KINDS.items() if any(word in event.key.lower() for word in words)), "rest")
         times[kind] = times.get(kind, 0.0) + spent

@@ -15,6 +15,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
 from steps import ROOT, cost, run, told, train
 
 from srkd.atomic import atomic_write_text
@@ -103,7 +104,8 @@ def main() -> None:
             sets = args.sets[: 1 if extra else None]  # eight times the time
             run("benchmark", file, "--sets", *sets, *extra, "-o", results / f"{kind}.json", "--overwrite")
         write_card(file, trained, results / "benchmark.json")
-    record = {"budget": args.budget, "environment": environment("cpu"), "steps": steps}
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    record = {"budget": args.budget, "environment": environment(device), "steps": steps}
     atomic_write_text(ROOT / "docs/results/switchable_steps.json", json.dumps(record, indent=1) + "\n")
 
 

@@ -235,5 +235,6 @@ def _unguarded(loader: DataLoader[Batch | InputError]) -> Iterator[Batch]:
 
 
 def _ignore_interrupts(worker: int) -> None:
-    """Ctrl-C reaches every process of the terminal; only the main one acts on it, and then ends its workers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """What ends a training may reach every process of its group; only the main one acts on it, saves, and ends them."""
+    for name in {"SIGINT", "SIGTERM", "SIGHUP"} & {*dir(signal)}:
+        signal.signal(getattr(signal, name), signal.SIG_IGN)

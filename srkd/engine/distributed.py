@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Literal
 
 import torch
@@ -12,6 +13,9 @@ import torch.distributed as dist
 
 from srkd.inference.device import choose_device
 from srkd.types import InputError
+
+PATIENCE = timedelta(hours=6)
+"""How long processes wait for one of them, for example while it validates; NCCL's own limit is ten minutes."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,8 @@ def join_world(launcher: Literal["none", "pytorch", "slurm"], wanted: str) -> Wo
             if theirs not in os.environ:
                 raise InputError(f"--launcher slurm: {theirs} is not set; start the command with srun.")
             os.environ.setdefault(ours, os.environ[theirs])
+        if "MASTER_ADDR" not in os.environ and int(os.environ.get("SLURM_NNODES", "1")) > 1:
+            raise InputError("--launcher slurm on several nodes: set MASTER_ADDR to the name of the first one.")
         os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
         os.environ.setdefault("MASTER_PORT", "29500")
     elif launcher == "pytorch" and "RANK" not in os.environ:
@@ -48,10 +54,11 @@ def join_world(launcher: Literal["none", "pytorch", "slurm"], wanted: str) -> Wo
         return World(0, 1, device)
     local = int(os.environ.get("LOCAL_RANK", "0"))
     if device.type == "cuda":
-        device = torch.device("cuda", local)
+        device = torch.device("cuda", local if local < torch.cuda.device_count() else 0)  # srun may show each its own
         torch.cuda.set_device(device)
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        backend = "nccl" if device.type == "cuda" else "gloo"
+        dist.init_process_group(backend, timeout=PATIENCE)
     return World(dist.get_rank(), size, device)
 
 

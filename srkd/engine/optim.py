@@ -68,13 +68,16 @@ class Ema:
         self.decay = decay
         self.warmup = warmup
         self.updates = 0
+        self._averaged: tuple[nn.Module, dict[str, Tensor]] | None = None
         self.params: dict[str, Tensor] = {name: value.detach().clone() for name, value in network.state_dict().items()}
 
     def update(self, network: nn.Module) -> None:
         """Average in the network's current values."""
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates)) if self.warmup else self.decay
         self.updates += 1
-        current = network.state_dict()
+        if self._averaged is None or self._averaged[0] is not network:
+            self._averaged = network, network.state_dict()  # its tensors stay the same; finding thousands takes a while
+        current = self._averaged[1]
         names = [name for name, value in self.params.items() if value.is_floating_point()]
         get_ema_multi_avg_fn(decay)([self.params[name] for name in names], [current[name] for name in names], None)
         for name in self.params.keys() - set(names):  # counters and tables of indices have no average

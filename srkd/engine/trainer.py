@@ -28,7 +28,7 @@ from srkd.types import Batch, InputError, Losses, WorkError
 
 log = logging.getLogger(__name__)
 
-NEVER = torch.iinfo(torch.int64).max
+NEVER = 2**62  # exact in floating point too
 POLL = 10  # iterations between agreeing on an interruption, where there are several processes
 
 
@@ -149,10 +149,10 @@ class Trainer:
         for done in range(min(steps, self.settings.total_iter - self.iteration)):
             losses = self._step(loader, clock)
             self.iteration += 1
-            if done == 0:
-                clock = Clock()  # the first iteration decodes, allocates and compiles
-            else:
-                clock.lap()
+            clock.lap()
+            if done == 0:  # it decodes, allocates and compiles
+                self._check_finite()  # waits for the device
+                clock = Clock()
         self._check_finite()
         return clock.read(), losses
 
@@ -227,12 +227,12 @@ class Trainer:
     def _check_finite(self) -> None:
         if self._first_bad is None:
             return
-        first = int(self._first_bad.min())
-        if any_rank(self.world, int(first != NEVER)) == 0:
+        first = -any_rank(self.world, -int(self._first_bad.min()))
+        if first == NEVER:
             return
         bad = [name for name, at in zip(self._loss_names, self._first_bad.tolist(), strict=True) if at == first]
         raise NonFiniteLossError(
-            f"loss {', '.join(bad)} became infinite or not a number at iteration {first:,}. "
+            f"loss {', '.join(bad) or 'of another process'} became infinite or not a number at iteration {first:,}. "
             f"The last good checkpoint is {self.last_saved or 'none: nothing was saved yet'}. "
             "Usual causes: too high a learning rate or loss weight, or fp16 with `img_range: 255` (use bf16)."
         )
@@ -265,12 +265,12 @@ class Trainer:
         parameters = list(self.method.student.parameters())
         states = random_states()
         with self._autocast():
-            losses = self.method(batch)
+            losses = self.method.forward(batch)  # not the compiled one, whose gradients are taken once
         norms: dict[str, float] = {}
         for name, value in losses.items():
-            weighted = self.method.weight(name, 0.0) * value
+            weighted = self.scaler.scale(self.method.weight(name, 0.0) * value)  # fp16 would lose small gradients
             gradients = torch.autograd.grad(weighted, parameters, retain_graph=True, materialize_grads=True)
-            norms[name] = float(torch.stack([gradient.float().square().sum() for gradient in gradients]).sum().sqrt())
+            norms[name] = float(nn.utils.get_total_norm(gradients)) / self.scaler.get_scale()
         restore_random_states(states)  # looking must not change the run
         log.info("Gradient norm of each weighted term: " + ", ".join(f"{k} {v:.3e}" for k, v in norms.items()))
         self.log.scalars("gradients", 0, norms)
@@ -329,7 +329,7 @@ class Trainer:
         """Continue from `state`; the student's parameters are already loaded."""
         self.iteration = state["iter"]
         self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
+        self.scaler.load_state_dict(state["scaler"] or self.scaler.state_dict())  # empty: it was not fp16
         missing, unexpected = self.method.load_state_dict(state["heads"], strict=False)
         assert not unexpected and all(name.startswith("student.") for name in missing)
         if self.ema and params_ema:

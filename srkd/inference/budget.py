@@ -216,7 +216,9 @@ class _Calibrations:
 
 
 def _median_ms(upscaler: Upscaler, part: Image) -> float:
-    asked, upscaler.tile = upscaler.tile, 0
+    asked = upscaler.tile
+    if asked != "auto" or upscaler.device.type == "cpu":  # elsewhere the parts may still be too large
+        upscaler.tile = 0
     try:
         upscaler.upscale(part)
         times: list[float] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -25,11 +26,18 @@ def takes_luma(network: nn.Module) -> bool:
     return getattr(network, "num_in_ch", 3) == 1
 
 
+def exact_convolutions() -> AbstractContextManager[None]:
+    """GPUs would round fp32 to 10 bits on the way, and search the fastest convolution anew for each size of image."""
+    cudnn = torch.backends.cudnn
+    return cudnn.flags(cudnn.enabled, benchmark=False, deterministic=cudnn.deterministic, allow_tf32=False)
+
+
 @torch.inference_mode()
 def upscale_plane(network: nn.Module, plane: NDArray[np.float64], *, width: float = 1.0) -> NDArray[np.float64]:
     """Upscale a luma plane [h, w] in [0, 1] to [s·h, s·w] with a Y-channel network; not clipped."""
     x = torch.from_numpy(plane.astype(np.float32))[None, None].to(_device(network))
-    return network(x, width)[0, 0].cpu().numpy().astype(np.float64)
+    with exact_convolutions():
+        return network(x, width)[0, 0].cpu().numpy().astype(np.float64)
 
 
 def upscale_image(network: nn.Module, image: Image, *, width: float = 1.0) -> Image:
@@ -64,7 +72,8 @@ def upscale_images(network: nn.Module, images: Sequence[Image], *, width: float 
     if takes_luma(network):
         sr = torch.cat([_luma_and_chroma(network, one, width) for one in rgb])
     else:
-        sr = network(_to_batch(rgb, _device(network)), width)
+        with exact_convolutions():
+            sr = network(_to_batch(rgb, _device(network)), width)
     results = _from_batch(sr.mean(dim=1, keepdim=True) if grey else sr, dtype)
     if grey:
         return [result[..., 0] for result in results]

@@ -164,11 +164,14 @@ class Upscaler:
         for alike in kinds.values():
             for part in (alike[at : at + size] for at in range(0, len(alike), size)):
                 first = images[part[0]]
-                if self.tile_for(*first.shape[:2]):
-                    results.update((index, self.upscale(images[index])) for index in part)
-                else:
-                    network = self._current(first)
-                    results.update(zip(part, upscale_images(network, [images[index] for index in part]), strict=True))
+                together: list[Image] = []
+                if not self.tile_for(*first.shape[:2]):
+                    try:
+                        together = upscale_images(self._current(first), [images[index] for index in part])
+                    except RuntimeError as error:
+                        if not _is_out_of_memory(error):
+                            raise
+                results.update(zip(part, together or [self.upscale(images[index]) for index in part], strict=True))
         return [results[index] for index in range(len(images))]
 
     def upscale(self, image: Image, *, out: Image | None = None) -> Image:
@@ -183,9 +186,9 @@ class Upscaler:
         while True:
             try:
                 return self._upscale(network, image, tile, out)
-            except torch.OutOfMemoryError:
+            except RuntimeError as error:
                 tile = (tile or max(image.shape[:2])) // 2
-                if tile < SMALLEST_TILE or self.tile == 0:
+                if not _is_out_of_memory(error) or tile < SMALLEST_TILE or self.tile == 0:
                     raise
                 torch.cuda.empty_cache()
                 log.warning("The device ran out of memory: going on in windows of %d pixels.", tile)
@@ -294,9 +297,15 @@ class Upscaler:
         key = (self._channels, precision)
         if key not in self._narrow:
             small = narrowed(self.network, self._width).eval().to(self.device, DTYPES[precision])
-            small.tail_rows = tail_rows(small)
+            small.tail_rows = tail_rows(small) * (1 if self.device.type == "cpu" else 8)  # no cache to stay in
             self._narrow[key] = small.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         return self._narrow[key]
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """Also where it is no `torch.OutOfMemoryError`: on MPS, and where no convolution finds room to work in."""
+    words = ("out of memory", "unable to find an engine")
+    return isinstance(error, torch.OutOfMemoryError) or any(word in str(error).lower() for word in words)
 
 
 def tail_rows(network: Network) -> int:

@@ -17,6 +17,7 @@ from torch import Tensor
 EPS = 1e-7
 
 _CHUNK = 2**18  # elements that one pass works on: they and their two buffers stay in a core's cache
+_CHUNK_OF_GPU = 2**26  # few enough for its memory; small ones would be over before the next is started
 
 
 def contrastive_loss(
@@ -71,7 +72,7 @@ class _SummedDistances(torch.autograd.Function):
         K = index_BK.shape[1]
         signs_BD = torch.empty_like(s_BD, dtype=torch.int8 if K <= 127 else torch.int16)
         total_B = s_BD.new_zeros(B)
-        step = max(_CHUNK // B, 1)
+        step = max((_CHUNK if s_BD.device.type == "cpu" else _CHUNK_OF_GPU) // B, 1)
         for start in range(0, D, step):
             s_Bd = s_BD[:, start : start + step]
             n_Md = n_MD[:, start : start + step]

@@ -137,7 +137,7 @@ class CSD(Method):
         """
         try:
             choose = first_negatives if self.faithful else draw_negatives
-            index_BK = choose(len(batch.lq), self.num_negatives).to(batch.lq.device)
+            index_BK = choose(len(batch.lq), self.num_negatives).to(batch.lq.device, non_blocking=True)
         except ValueError as error:
             raise InputError(str(error)) from None
         full = self.student(batch.lq)

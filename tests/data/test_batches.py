@@ -221,7 +221,8 @@ def test_the_cache_is_filled_before_workers_start(folders: Folders) -> None:
     data.pair(0)
 
 
-def test_workers_survive_ctrl_c_and_end_with_the_loader() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_workers_survive_what_ends_a_training_and_end_with_the_loader(number: signal.Signals) -> None:
     loader = train_loader(
         TrainBatches(Coordinates(), seed=0, batch_size=1),
         start_iter=0,
@@ -235,7 +236,7 @@ def test_workers_survive_ctrl_c_and_end_with_the_loader() -> None:
     assert len(workers) == 2
     for worker in workers:
         assert worker.pid is not None
-        os.kill(worker.pid, signal.SIGINT)
+        os.kill(worker.pid, number)
     assert len(list(loader)) == 48
     for worker in workers:
         worker.join(20)

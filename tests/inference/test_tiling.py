@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from srkd.inference.forward import upscale_image
+from srkd.inference.forward import upscale_image, upscale_images
 from srkd.inference.tiling import RESIZE_MARGIN, spans, upscale_tiled
 from srkd.inference.upscaler import Upscaler
 from srkd.networks.carn import CARN
@@ -144,6 +144,37 @@ def test_a_device_that_runs_out_of_memory_goes_on_in_windows(monkeypatch, caplog
         never = Upscaler(NETWORKS["EDSR"], device="cpu", precision="fp32", tile=0)
         monkeypatch.setattr(never, "_upscale", small_device)
         never(image)
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("no memory left"), RuntimeError("MPS backend out of memory")])
+def test_images_that_do_not_fit_together_go_one_by_one(monkeypatch, error):
+    images = list(np.random.default_rng(0).integers(0, 256, (3, 20, 18, 3), np.uint8))
+    upscaler = Upscaler(NETWORKS["EDSR"], device="cpu", precision="fp32")
+    each = [upscaler(image) for image in images]
+
+    def small_device(network, images):
+        if len(images) > 1:
+            raise error
+        return upscale_images(network, images)
+
+    monkeypatch.setattr("srkd.inference.upscaler.upscale_images", small_device)
+    assert all(np.array_equal(a, b) for a, b in zip(upscaler.batch(images), each, strict=True))
+    error = RuntimeError("something else")
+    with pytest.raises(RuntimeError, match="something else"):
+        upscaler.batch(images)
+
+
+def test_a_gpu_computes_fp32_in_fp32_and_searches_no_algorithm_for_each_size():
+    seen = []
+
+    class Asks(EDSR):
+        def forward(self, x, width=1.0):
+            seen.append((torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark))
+            return super().forward(x, width)
+
+    before = torch.backends.cudnn.allow_tf32
+    upscale_images(Asks(num_feat=8, num_block=1).eval(), [np.zeros((8, 8, 3), np.uint8)])
+    assert seen == [(False, False)] and torch.backends.cudnn.allow_tf32 == before
 
 
 def test_concatenating_networks_too():
