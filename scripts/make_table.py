@@ -14,6 +14,7 @@ import argparse
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -128,11 +129,10 @@ def differences(folder: Path) -> str:
         arms[found.name] = found
     first = next(iter(arms))
     pairs = [(CONTROLS.get(name, NAMES["scratch"]), name) for name in arms if name != first]
-    compared = compare([(arms[control], arms[arm]) for control, arm in pairs], "psnr")
-    largest = max((item for item in compared if item.set != ALL), key=lambda item: item.n).set
-    items = [item for item in compared if item.set == largest]
+    largest = Counter(row.set for row in read_result(file).rows).most_common(1)[0][0]
+    items = compare([(arms[control], arms[arm]) for control, arm in pairs], "psnr", sets=[largest])
     header = ["", f"{largest} PSNR", "compared with", "difference", "over images", "over seeds", "verdict"]
-    return table(header, [comparison(item) for item in items])
+    return table(header, [comparison(item) for item in items if item.set != ALL])
 
 
 def comparison(item: Comparison) -> list[str]:
