@@ -57,6 +57,7 @@ class Budget:
 
 
 BUDGETS = {
+    "cpu-minutes": Budget(teacher=2_000, arms=500, patch={2: 48, 4: 96}),
     "cpu-tiny": Budget(teacher=2_000, arms=1_500, patch={2: 48, 4: 96}),
     "cpu-night": Budget(teacher=10_000, arms=5_000, patch={2: 64, 4: 128}),
     "gpu-10min": Budget(teacher=10_000, arms=5_000, patch={2: 96, 4: 192}, num_feat=64, num_block=16),
@@ -101,6 +102,7 @@ def main() -> None:
     parser.add_argument("--budget", choices=BUDGETS, default="cpu-tiny")
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time (default: %(default)s)")
+    parser.add_argument("--arms", nargs="+", metavar="NAME", help="only those whose names begin so (default: all)")
     parser.add_argument("--sets", nargs="+", default=["Set5", "Urban100"])
     parser.add_argument(
         "--ensemble-sets", nargs="+", help="sets for self-ensemble (default: all; eight times the time)"
@@ -111,15 +113,18 @@ def main() -> None:
     table = f"distillation_x{args.scale}_{args.budget}"
     root, out = Path("experiments") / table, Path("docs/results") / table
 
+    chosen = [arm for arm in ARMS if Path(arm).name.startswith(tuple(args.arms or [""]))]
+    first_stage = (FIRST_STAGE,) if any(Path(arm).name.startswith(("decoder", "pisr")) for arm in chosen) else ()
+
     given: dict[str, Path] = {}
-    for stem in (TEACHER, FIRST_STAGE):
+    for stem in (TEACHER, *first_stage):
         iterations = budget.teacher if stem == TEACHER else budget.arms
         file = option_file(stem, args.scale, budget, root, iterations)
         network = root / load_train_options(file).name / "models/net_g_latest.pth"
         given[stem] = network
         train(file, network, iterations)
     arms: dict[str, list[str]] = {}  # by name: the names of the runs
-    for stems, seeds in ((ARMS, args.seeds), ((CRAFT,), args.craft)):
+    for stems, seeds in ((chosen, args.seeds), ((CRAFT,), args.craft)):
         if seeds:
             files = [option_file(stem, args.scale, budget, root, budget.arms) for stem in stems]
             name = f"{table}_{len(files)}_arms"

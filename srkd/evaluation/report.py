@@ -87,7 +87,7 @@ def render(report: Report) -> str:
     results = report.results
     scenes, left_out = _scenes(results, report.scenes)
     return page.from_string(text["report.html"]).render(
-        title=" · ".join(path.stem for path in results.paths),
+        title=" · ".join(path.parent.name if path.stem == "benchmark" else path.stem for path in results.paths),
         files=[str(path) for path in results.paths],
         version=__version__,
         metric_text=metric_text,
