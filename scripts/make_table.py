@@ -138,15 +138,16 @@ def differences(folder: Path) -> str:
 def comparison(item: Comparison) -> list[str]:
     """A row of `differences`; the verdict is after Holm's correction, the 95 % intervals are each for itself."""
     assert item.means and item.difference
-    over_seeds = interval(item.seeds.difference) if item.seeds and item.seeds.difference else "–"
+    seeds = item.seeds.difference if item.seeds else None
+    verdict = item.verdict if seeds else f"{item.verdict}, over images"
     mean, difference = f"{item.means[1]:.3f}", f"{item.difference.mean:+.3f}"
     name, control = (arm.partition("@")[0] for arm in (item.arm, item.baseline))  # the table says it is a quarter
-    return [name, mean, control, difference, interval(item.difference), over_seeds, item.verdict]
+    return [name, mean, control, difference, interval(item.difference), interval(seeds), verdict]
 
 
-def interval(estimate: Estimate) -> str:
+def interval(estimate: Estimate | None) -> str:
     """`-0.012 … +0.034`, or a dash where one value has none."""
-    return "–" if estimate.low is None else f"{estimate.low:+.3f} … {estimate.high:+.3f}"
+    return "–" if estimate is None or estimate.low is None else f"{estimate.low:+.3f} … {estimate.high:+.3f}"
 
 
 def schedule(folder: Path) -> str:
@@ -158,7 +159,7 @@ def schedule(folder: Path) -> str:
     patch = budget["patch"][str(scale)]
     return (
         f"Budget `{budget['name']}`: {budget['arms']:,} iterations an arm, {budget['teacher']:,} for the teacher; "
-        f"HR patches of {patch} × {patch}, batch 16, {seeds} seeds. {where['hardware']}, torch {where['torch']}. "
+        f"HR patches of {patch} × {patch}, batch 16, {seeds} seed{'s' if seeds > 1 else ''}. {where['hardware']}, torch {where['torch']}. "
         f"Made by `{record['command']}`."
     )
 
