@@ -154,12 +154,13 @@ def schedule(folder: Path) -> str:
     """What the trainings were."""
     record = json.loads((folder / "runs.json").read_text(encoding="utf-8"))
     budget, where = record["budget"], record["environment"]
-    seeds = len(next(iter(record["arms"].values())))
+    runs = len(next(iter(record["arms"].values())))
+    seeds = f"{runs} seed{'s' if runs > 1 else ''}"
     scale = read_result(folder / "benchmark.json").protocol["scale"]
     patch = budget["patch"][str(scale)]
     return (
         f"Budget `{budget['name']}`: {budget['arms']:,} iterations an arm, {budget['teacher']:,} for the teacher; "
-        f"HR patches of {patch} × {patch}, batch 16, {seeds} seed{'s' if seeds > 1 else ''}. {where['hardware']}, torch {where['torch']}. "
+        f"HR patches of {patch} × {patch}, batch 16, {seeds}. {where['hardware']}, torch {where['torch']}. "
         f"Made by `{record['command']}`."
     )
 
