@@ -43,6 +43,7 @@ NAMES = {
     "slimmable": "slimmable (control)",
     "csd": "CSD",
     "supervised": "teacher",
+    "craft": "teacher CRAFT",
 }
 CONTROLS = {NAMES["csd"]: NAMES["slice"], NAMES["pisr"]: NAMES["decoder"]}  # they start where these start
 
@@ -82,7 +83,9 @@ def distillation(folder: Path) -> str:
     record = json.loads((folder / "runs.json").read_text(encoding="utf-8"))
     plain, ensemble = (read_result(folder / f"{name}.json") for name in ("benchmark", "self_ensemble"))
     sets = list(dict.fromkeys(row.set for row in plain.summary))
-    arms = {"bicubic": ["bicubic"], record["teacher"]: [record["teacher"]], **record["arms"]}
+    known = {model for models in record["arms"].values() for model in models}
+    teachers = [row.model for row in plain.summary if row.set == sets[0] and row.model not in known]  # and bicubic
+    arms = {**{name: [name] for name in teachers}, **record["arms"]}
     ensemble_sets = {row.set for row in ensemble.summary}
     columns = [
         (set_, file, metric, digits)
