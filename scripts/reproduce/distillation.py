@@ -114,6 +114,8 @@ def main() -> None:
     root, out = Path("experiments") / table, Path("docs/results") / table
 
     chosen = [arm for arm in ARMS if Path(arm).name.startswith(tuple(args.arms or [""]))]
+    if not chosen:
+        parser.error(f"--arms: none begins with {' or '.join(args.arms)}; there are {', '.join(ARMS)}.")
     first_stage = (FIRST_STAGE,) if any(Path(arm).name.startswith(("decoder", "pisr")) for arm in chosen) else ()
 
     given: dict[str, Path] = {}

@@ -72,8 +72,7 @@ def benchmarks(
     results = [_begun(models, sets, protocol, device, tile, lpips) for protocol in protocols]
     known = [journal.begin(result) for journal, result in zip(journals, results, strict=False)]
     run = Run(runners, results, lpips, journals, known, on_image)
-    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # GPUs would round to 10 bits on the way
-        run.evaluate(sets)
+    run.evaluate(sets)
     for journal, result in zip(journals, results, strict=False):
         result.timing["earlier"] = journal.earlier
     for result in results:

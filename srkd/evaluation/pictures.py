@@ -171,14 +171,14 @@ def _set(name: str, folder: str | None, roots: Sequence[Path]) -> TestSet:
 
 def _runs(results: Gathered, protocol: Protocol, device: str, notes: list[str]) -> dict[Contender, Run]:
     runs: dict[Contender, Run] = {}
-    gone: dict[str, str] = {}
+    gone: list[tuple[str, str]] = []
     for model, record in results.models.items():
         if model == BICUBIC:
             runs[model, 1.0] = _by(bicubic(protocol.scale))
             continue
         place = origin(record)
         if place is None:
-            gone[model] = str(record.get("path", "its file"))
+            gone.append((model, str(record.get("path", "its file"))))
             continue
         try:
             if place.is_dir():
@@ -197,12 +197,9 @@ def _runs(results: Gathered, protocol: Protocol, device: str, notes: list[str]) 
         except InputError as error:
             notes.append(f"There are no pictures of {model}: {error}")
     if gone:
-        others = f" and {len(gone) - 1} other models" if len(gone) > 1 else ""
-        path = next(iter(gone.values()))
-        notes.append(
-            f"There are no pictures of {next(iter(gone))}{others}: {path} {'and theirs are' if others else 'is'} "
-            "not there any more."
-        )
+        (model, path), *others = gone
+        also, are = (f" and {len(others)} other models", "and theirs are") if others else ("", "is")
+        notes.append(f"There are no pictures of {model}{also}: {path} {are} not there any more.")
     return runs
 
 

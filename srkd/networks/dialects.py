@@ -10,72 +10,23 @@ are ours; its files hold no mean.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from srkd.networks.dialect_names import CSD, EDSR_PYTORCH, OURS, THEIRS, counts_of, renaming
 from srkd.networks.slim import Network
 from srkd.types import did_you_mean
 
 DIALECTS = {"edsr-pytorch": "EDSR-PyTorch", "torchsr": "torchSR", "csd": "CSD"}
+
 DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
 RANGES = (255.0, 1.0)
 RES_SCALES = {("EDSR", 64, 16): 1.0, ("EDSR", 256, 32): 0.1, ("RCAN", 64, 20): 1.0}  # the papers' num_feat, num_block
 BASICSR = "BasicSR"
-
-# One row a layer, in the same order for every code base. {step} counts the upsampler's convolutions, {shuffle} the
-# places they have where PixelShuffle takes every second one.
-_OURS = {
-    "EDSR": (
-        *("conv_first", "body.{block}.conv1", "body.{block}.conv2"),
-        *("conv_after_body", "upsample.{shuffle}", "conv_last"),
-    ),
-    "RCAN": (
-        "conv_first",
-        "body.{group}.residual_group.{block}.rcab.0",
-        "body.{group}.residual_group.{block}.rcab.2",
-        "body.{group}.residual_group.{block}.rcab.3.attention.1",
-        "body.{group}.residual_group.{block}.rcab.3.attention.3",
-        "body.{group}.conv",
-        "conv_after_body",
-        "upsample.{shuffle}",
-        "conv_last",
-    ),
-}
-_EDSR_PYTORCH = {
-    "EDSR": ("head.0", "body.{block}.body.0", "body.{block}.body.2", "body.{num_block}", "tail.0.{shuffle}", "tail.1"),
-    "RCAN": (
-        "head.0",
-        "body.{group}.body.{block}.body.0",
-        "body.{group}.body.{block}.body.2",
-        "body.{group}.body.{block}.body.3.conv_du.0",
-        "body.{group}.body.{block}.body.3.conv_du.2",
-        "body.{group}.body.{num_block}",
-        "body.{num_group}",
-        "tail.0.{shuffle}",
-        "tail.1",
-    ),
-}
-_CSD = {
-    "EDSR": ("head", "body.{block}.conv1", "body.{block}.conv2", "body_conv", "upsampler.blocks.{step}", "tail_conv"),
-    "RCAN": (
-        "head_conv",
-        "body.{group}.body.{block}.body.0",
-        "body.{group}.body.{block}.body.1",
-        "body.{group}.body.{block}.caLayer.conv_du.0",
-        "body.{group}.body.{block}.caLayer.conv_du.1",
-        "body.{group}.conv",
-        "body_conv",
-        "upsampler.blocks.{step}",
-        "tail_conv",
-    ),
-}
-_THEIRS = {"edsr-pytorch": _EDSR_PYTORCH, "torchsr": _EDSR_PYTORCH, "csd": _CSD}
 _SHIFTS = ("sub_mean.weight", "sub_mean.bias", "add_mean.weight", "add_mean.bias")
 
 
@@ -118,9 +69,9 @@ def recognise(params: Mapping[str, Tensor]) -> Converted | None:
     layers = {name: value for name, value in params.items() if name not in shift}
     if len(shift) not in (0, len(_SHIFTS)):
         return None
-    for words, table in (("EDSR-PyTorch or torchSR", _EDSR_PYTORCH), ("CSD", _CSD), (BASICSR, _OURS)):
+    for words, table in (("EDSR-PyTorch or torchSR", EDSR_PYTORCH), ("CSD", CSD), (BASICSR, OURS)):
         for network in table:
-            names = _renaming(table[network], _OURS[network], **_counts(table[network], layers))
+            names = renaming(table[network], OURS[network], **counts_of(table[network], layers))
             if set(names) == set(layers) and all(layers[name].ndim == 4 for name in names if name.endswith("weight")):
                 ours = {names[name]: layers[name] for name in names}
                 mean, folded = _fold(ours, *shift.values()) if shift else (None, False)
@@ -210,12 +161,12 @@ def to_dialect(network: Network, dialect: str) -> dict[str, Any]:
     """
     if dialect not in DIALECTS:
         raise ValueError(f"unknown dialect {dialect!r}.{did_you_mean(dialect, DIALECTS)} Known: {', '.join(DIALECTS)}.")
-    name, theirs, options = type(network).__name__, _THEIRS[dialect], network.config
+    name, theirs, options = type(network).__name__, THEIRS[dialect], network.config
     if name not in theirs:
         raise ValueError(f"{DIALECTS[dialect]} has no names for {name}; it has them for {', '.join(theirs)}.")
     _require_expressible(name, options, dialect)
     params = network.state_dict()
-    names = _renaming(_OURS[name], theirs[name], **_counts(_OURS[name], params))
+    names = renaming(OURS[name], theirs[name], **counts_of(OURS[name], params))
     state = {names[key]: value.detach().to("cpu").clone() for key, value in params.items()}
     colour = torch.tensor(options["rgb_mean"]).expand(3)
     for shift, sign in (("sub_mean", -1), ("add_mean", 1)):
@@ -245,37 +196,9 @@ def _require_expressible(name: str, options: Mapping[str, Any], dialect: str) ->
             raise ValueError(f"{DIALECTS[dialect]} cannot express this {name}: {rule}.")
 
 
-def _renaming(
-    templates: tuple[str, ...], others: tuple[str, ...], *, num_group: int, num_block: int, steps: int
-) -> dict[str, str]:
-    """Parameter names by `templates` -> those by `others`."""
-    names: dict[str, str] = {}
-    for template, other in zip(templates, others, strict=True):
-        counts = ((num_group, ("{group}",)), (num_block, ("{block}",)), (steps, ("{step}", "{shuffle}")))
-        loops = [range(count) if any(mark in template for mark in marks) else range(1) for count, marks in counts]
-        for group, block, step in product(*loops):
-            at = {"group": group, "block": block, "step": step, "shuffle": 2 * step}
-            at |= {"num_group": num_group, "num_block": num_block}
-            for part in ("weight", "bias"):
-                names[f"{template.format(**at)}.{part}"] = f"{other.format(**at)}.{part}"
-    return names
-
-
-def _counts(templates: tuple[str, ...], names: Collection[str]) -> dict[str, int]:
-    """How many groups, blocks and upsampling steps `names` have by `templates`."""
-    found: dict[str, set[str]] = {"group": set(), "block": set(), "step": set(), "shuffle": set()}
-    for template in templates:
-        pattern = re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[0-9]+)", template.replace(".", r"\.")) + r"\.weight")
-        for match in filter(None, map(pattern.fullmatch, names)):
-            for field, index in match.groupdict().items():
-                found.get(field, set()).add(index)
-    steps = len(found["step"] | found["shuffle"])
-    return {"num_group": len(found["group"]), "num_block": len(found["block"]), "steps": steps}
-
-
 def _options(network: str, params: Mapping[str, Tensor]) -> dict[str, Any]:
     """The options that shapes decide."""
-    counts = _counts(_OURS[network], params)
+    counts = counts_of(OURS[network], params)
     num_feat, num_in_ch = params["conv_first.weight"].shape[:2]
     steps = [params[f"upsample.{2 * step}.weight"].shape for step in range(counts["steps"])]
     options: dict[str, Any] = {
@@ -331,9 +254,9 @@ def _is_dominant(weight: Tensor) -> bool:
 
 def _known_range(converted: Converted, rgb_mean: Collection[float]) -> float | None:
     """The range in which the file's mean is about `rgb_mean`."""
-    tolerance = 0.25 if converted.folded else 0.1  # training moves it
+    tolerance, mean = 0.25 if converted.folded else 0.1, converted.mean or ()  # training moves it
     for img_range in RANGES:
-        if any(converted.mean or ()) and _near(converted.mean or (), [img_range * v for v in rgb_mean], tolerance):
+        if any(mean) and _near(mean, [img_range * value for value in rgb_mean], tolerance):
             return img_range
     return None
 
