@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from srkd.inference.device import choose_device
 from srkd.types import InputError
@@ -85,3 +87,10 @@ def leave_world() -> None:
     if dist.is_available() and dist.is_initialized():
         gc.collect()  # a DDP module in a reference cycle would outlive the group and abort the interpreter's exit
         dist.destroy_process_group()
+
+
+def parallel(module: nn.Module, world: World) -> nn.Module:
+    """`module`, its gradients averaged over all processes where there are several."""
+    if world.size == 1:
+        return module
+    return DistributedDataParallel(module, device_ids=[world.device.index] if world.device.type == "cuda" else None)

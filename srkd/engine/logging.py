@@ -8,7 +8,7 @@ import logging
 import math
 import time
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -36,7 +36,8 @@ class ConsoleHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record, its level named from WARNING up."""
         level = "" if record.levelno < logging.WARNING else f"{record.levelname}: "
-        self.console.print(level + record.getMessage(), markup=False, highlight=False, soft_wrap=True)
+        with suppress(OSError):  # a terminal or a pipe that is gone must not stop a training
+            self.console.print(level + record.getMessage(), markup=False, highlight=False, soft_wrap=True)
 
 
 def console_logging(console: Console, *, level: int = logging.INFO) -> None:

@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 class Clock:
@@ -65,3 +65,12 @@ def on_signals(handle: Callable[[int], None]) -> Generator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def tell_at_once(text: str) -> None:
+    """Write a line to stderr from a signal handler.
+
+    Not a log line: the handler may have come in the middle of one, and a stream that is being written refuses another.
+    """
+    with suppress(OSError):  # nobody there to read it
+        os.write(2, f"\n{text}\n".encode())

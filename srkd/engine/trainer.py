@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -15,10 +16,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 from srkd.data.batches import TrainBatches, train_loader
 from srkd.engine.checkpoint import Folder, random_states, restore_random_states, save_state
-from srkd.engine.distributed import World, any_rank, gather_objects
+from srkd.engine.distributed import World, any_rank, gather_objects, parallel
 from srkd.engine.logging import RunLog
 from srkd.engine.optim import Ema
-from srkd.engine.runtime import Clock, on_signals
+from srkd.engine.runtime import Clock, on_signals, tell_at_once
 from srkd.engine.schedule import Rate
 from srkd.imaging.color import rgb_to_y_tensor
 from srkd.inference.forward import takes_luma
@@ -96,7 +97,7 @@ class Trainer:
         self.method, self.batches, self.optimizer, self.rate = method, batches, optimizer, rate
         self.settings, self.world, self.folder, self.log = settings, world, folder, run_log
         self.ema, self.validate = ema, validate
-        self.parallel = _parallel(method, world)
+        self.parallel = parallel(method, world)
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=settings.precision == "fp16")
         self.base_rates = [group["lr"] for group in optimizer.param_groups]
         self.iteration = 0
@@ -132,6 +133,7 @@ class Trainer:
             if self.iteration % settings.save_freq == 0:
                 self.save()
             if self._should_stop():
+                log.warning("Interrupted: saving iteration %s.", f"{self.iteration:,}")
                 break
         finished = self.iteration >= settings.total_iter
         if finished and self.validate and (not settings.val_freq or self.iteration % settings.val_freq):
@@ -276,10 +278,10 @@ class Trainer:
         self.log.scalars("gradients", 0, norms)
 
     def _interrupt(self, number: int) -> None:
-        if self.interrupted:
-            raise KeyboardInterrupt  # a second Ctrl-C does not wait for the iteration
-        self.interrupted = number
-        log.warning("Interrupted: saving after this iteration (once more to stop at once).")
+        if self.interrupted and number == signal.SIGINT:
+            raise KeyboardInterrupt  # only a person is impatient: shells and schedulers send the others twice
+        self.interrupted = self.interrupted or number
+        tell_at_once("Interrupted: saving after this iteration (Ctrl-C to stop at once).")
 
     def _should_stop(self) -> bool:
         if self.world.size > 1:
@@ -342,9 +344,3 @@ class Trainer:
         else:
             log.warning("The state is of %d processes: random states begin anew.", len(state["random"]))
         self.last_saved = self.folder.state(self.iteration)
-
-
-def _parallel(method: Method, world: World) -> nn.Module:
-    if world.size == 1:
-        return method
-    return DistributedDataParallel(method, device_ids=[world.device.index] if world.device.type == "cuda" else None)

@@ -1,7 +1,9 @@
 """The trainer, through the command line: what it writes, exact continuation, interruptions, non-finite losses."""
 
 import copy
+import io
 import json
+import logging
 import os
 import pty
 import shutil
@@ -15,6 +17,7 @@ import pytest
 import torch
 import yaml
 
+from srkd.engine import logging as run_logging
 from srkd.networks.weights import load_network
 
 CSD = {"type": "CSD", "widths": [0.5, 0.25], "num_negatives": 2, "perceptual": {"type": "network"}}
@@ -194,8 +197,12 @@ def test_interruption_saves_and_resumes(recipe, train, tmp_path, number, status)
         assert process.poll() is None and time.time() < deadline, process.communicate()[0]
         time.sleep(0.1)
     process.send_signal(number)
+    if number != signal.SIGINT:  # shells and schedulers send these twice; only a second Ctrl-C stops at once
+        process.send_signal(number)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == status, output
+    assert "Interrupted: saving after this iteration" in output
+    assert "Interrupted: saving iteration" in (folder / "train.log").read_text()
     assert "Traceback" not in output
     (state,) = (folder / "training_states").iterdir()
     done = int(state.stem)
@@ -223,6 +230,39 @@ def test_a_terminal_that_goes_away_costs_nothing(recipe, train, tmp_path):
     state = max(int(state.stem) for state in (folder / "training_states").iterdir())
     assert "Interrupted: saving" in (folder / "train.log").read_text()
     assert train(recipe, "--auto_resume", f"train.total_iter={state + 1}") == 0
+
+
+class Interrupts(io.FileIO):
+    """A log file whose every write is met by a signal, as rarely happens."""
+
+    def write(self, data):
+        signal.raise_signal(signal.SIGTERM)
+        return super().write(data)
+
+
+def test_a_signal_in_the_middle_of_a_log_line(recipe, train, tmp_path, monkeypatch, capfd):
+    def handler(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return logging.StreamHandler(io.TextIOWrapper(io.BufferedWriter(Interrupts(path, "wb"))))
+
+    monkeypatch.setattr(run_logging, "_file_handler", handler)
+    assert train(recipe) == 143
+    said = capfd.readouterr().err
+    assert "Interrupted: saving after this iteration" in said and "Logging error" not in said
+    assert "Interrupted: saving iteration 1." in (tmp_path / "experiments/tiny/train.log").read_text()
+
+
+class Gone(io.StringIO):
+    """A terminal or a pipe with nobody at its other end."""
+
+    def write(self, text):
+        raise BrokenPipeError
+
+
+def test_a_reader_that_goes_away_does_not_stop_a_training(recipe, train, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", Gone())
+    assert train(recipe) == 0
+    assert "Validation held" in (tmp_path / "experiments/tiny/train.log").read_text()
 
 
 def test_two_processes_equal_one_with_twice_the_batch(recipe, train, tmp_path):
