@@ -59,6 +59,7 @@ class Budget:
 BUDGETS = {
     "cpu-minutes": Budget(teacher=2_000, arms=500, patch={2: 48, 4: 96}),
     "cpu-tiny": Budget(teacher=2_000, arms=1_500, patch={2: 48, 4: 96}),
+    "cpu-evening": Budget(teacher=6_000, arms=5_000, patch={2: 48, 4: 96}),
     "cpu-night": Budget(teacher=10_000, arms=5_000, patch={2: 64, 4: 128}),
     "gpu-10min": Budget(teacher=10_000, arms=5_000, patch={2: 96, 4: 192}, num_feat=64, num_block=16),
     "gpu-full": Budget(teacher=100_000, arms=50_000, patch={2: 96, 4: 192}, num_feat=64, num_block=16),
