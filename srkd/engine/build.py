@@ -19,7 +19,7 @@ from rich.console import Console
 from srkd.atomic import atomic_write_text
 from srkd.data.batches import TrainBatches
 from srkd.data.paired_image import PairedImageDataset
-from srkd.engine.checkpoint import Folder, archive, load_state
+from srkd.engine.checkpoint import Folder, archive, load_state, seed_everything
 from srkd.engine.distributed import World, gather_objects, join_world
 from srkd.engine.logging import RunLog, recording
 from srkd.engine.optim import Ema
@@ -73,10 +73,10 @@ def _build(opt: TrainOptions, start: Start, records: Sequence[logging.LogRecord]
     folder = Folder(Path(opt.path.experiments_root or "experiments") / opt.name)
     state = _state_to_resume(opt, folder, start)
 
-    torch.manual_seed(opt.manual_seed)
+    seed_everything(opt.manual_seed)
     torch.backends.cudnn.benchmark = True  # patches have one size; validation images are few
     torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32: GPUs would round to 10 bits on the way
-    student = build_student(opt)
+    student = build_student(opt, resuming=state is not None)
     log.info(
         "network_g: %s, %s parameters", type(student).__name__, f"{sum(p.numel() for p in student.parameters()):,}"
     )
@@ -96,9 +96,12 @@ def _build(opt: TrainOptions, start: Start, records: Sequence[logging.LogRecord]
         name: build_dataset(f"datasets.{name}", block.component, opt.scale)
         for name, block in (opt.datasets.val.items() if opt.val else ())
     }
+    if cut := next((name for name, dataset in validation.items() if dataset.gt_size is not None), None):
+        raise InputError(f"datasets.{cut}: remove gt_size: whole images are measured, and small ones are not left out.")
 
     optim = opt.train.optim_g
-    optimizer = OPTIMIZERS.get(optim.type)([p for p in method.parameters() if p.requires_grad], **optim.args)
+    trained = [p for p in method.parameters() if p.requires_grad]
+    optimizer = construct("train.optim_g", OPTIMIZERS.get(optim.type), optim, trained)
     scheduler = opt.train.scheduler
     rate = construct("train.scheduler", SCHEDULERS.get(scheduler.type), scheduler) if scheduler else constant
     if opt.train.compile:
@@ -132,7 +135,7 @@ def _build(opt: TrainOptions, start: Start, records: Sequence[logging.LogRecord]
         ema=Ema(student, decay=opt.train.ema_decay, warmup=opt.train.ema_warmup) if opt.train.ema_decay else None,
         validate=validator if validation else None,
     )
-    torch.manual_seed(opt.manual_seed + world.rank)
+    seed_everything(opt.manual_seed + world.rank)
     if state:
         weights = read_weights(folder.network(iteration), "params")
         load_params(student, weights)
@@ -150,14 +153,14 @@ def construct(where: str, build: Callable[..., T], component: Component, *wired:
         raise InputError(f"{where} ({component.type}): {error}") from None
 
 
-def build_student(opt: TrainOptions) -> Network:
-    """`network_g`, with `path.pretrain_network_g` loaded."""
+def build_student(opt: TrainOptions, *, resuming: bool) -> Network:
+    """`network_g`, with `path.pretrain_network_g` loaded; a training that is resumed has its own weights."""
     network = build_network(opt.network_g.type, opt.network_g.args)
     if network.scale != opt.scale:
         raise InputError(f"network_g: its scale is {network.scale}, but `scale` is {opt.scale}.")
     load_pretrained(
         network,
-        opt.path.pretrain_network_g,
+        None if resuming else opt.path.pretrain_network_g,
         where="path.pretrain_network_g",
         key=opt.path.param_key_g,
         strict=opt.path.strict_load_g,
@@ -312,13 +315,13 @@ def _state_to_resume(opt: TrainOptions, folder: Folder, start: Start) -> dict[st
 
 def _prepare_folder(opt: TrainOptions, folder: Folder, world: World, *, resuming: bool) -> None:
     if world.is_main:
-        if not resuming:
-            moved = archive(folder.root)
-            if moved:
-                log.info("The experiment existed: moved to %s.", moved)
-        folder.root.mkdir(parents=True, exist_ok=True)
-        header = f"# {time.strftime('%Y-%m-%d %H:%M:%S')}\n# {shlex.join(sys.argv)}\n"
-        atomic_write_text(folder.root / "options.yml", header + dump_options(opt))
+        with folder.claimed():
+            for earlier in () if resuming else (folder.root, _tensorboard_folder(opt)):
+                if moved := archive(earlier):
+                    log.info("%s existed: moved to %s.", earlier, moved)
+            folder.root.mkdir(parents=True, exist_ok=True)
+            header = f"# {time.strftime('%Y-%m-%d %H:%M:%S')}\n# {shlex.join(sys.argv)}\n"
+            atomic_write_text(folder.root / "options.yml", header + dump_options(opt))
     gather_objects(world, None)  # nobody goes on before the folder is there
 
 
@@ -335,7 +338,11 @@ def _run_log(
         earlier=earlier,
         metrics_file=folder.metrics if writes else None,
         start_iter=iteration,
-        tb_folder=Path("tb_logger") / opt.name if writes and opt.logger.use_tb_logger else None,
+        tb_folder=_tensorboard_folder(opt) if writes and opt.logger.use_tb_logger else None,
         wandb_project=wandb.project if writes and wandb else None,
         wandb_resume_id=wandb.resume_id if wandb else None,
     )
+
+
+def _tensorboard_folder(opt: TrainOptions) -> Path:
+    return Path("tb_logger") / opt.name

@@ -10,16 +10,22 @@ import pickle
 import random
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 
 from srkd.atomic import atomic_path
-from srkd.types import InputError
+from srkd.types import InputError, WorkError
+
+
+class SaveError(WorkError):
+    """A checkpoint could not be written."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,26 @@ class Folder:
     def metrics(self) -> Path:
         """One JSON object a line: losses and validation results."""
         return self.root / "metrics.jsonl"
+
+    @contextmanager
+    def claimed(self) -> Generator[None]:
+        """Keep other processes from training this experiment.
+
+        Raises:
+            InputError: one does.
+        """
+        self.root.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.root.with_name(f".{self.root.name}.lock"))
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise InputError(
+                f"{self.root} is being trained by another process; wait for it, or give this run another `name`."
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     def network(self, tag: str | int) -> Path:
         """The network file of an iteration, `latest` or `best`."""
@@ -77,6 +103,13 @@ def archive(root: Path) -> Path | None:
     return target
 
 
+def seed_everything(seed: int) -> None:
+    """Seed torch's generators, and NumPy's and Python's, which only components of somebody else use."""
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
+
+
 def random_states() -> dict[str, Any]:
     """The state of every random generator of this process, as plain values and tensors."""
     version, internal, gauss = random.getstate()
@@ -105,6 +138,20 @@ def restore_random_states(states: Mapping[str, Any]) -> None:
     torch.set_rng_state(states["torch"])
     if "cuda" in states and torch.cuda.is_initialized():
         torch.cuda.set_rng_state(states["cuda"])
+
+
+@contextmanager
+def saving(folder: Folder, iteration: int) -> Generator[None]:
+    """Around the writing of a checkpoint.
+
+    Raises:
+        SaveError: it cannot be written.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # torch's writer raises the latter
+        reason = str(error).strip().split("\n")[0]
+        raise SaveError(f"iteration {iteration:,} cannot be saved in {folder.root}: {reason}") from None
 
 
 def save_state(path: Path, state: Mapping[str, Any]) -> None:

@@ -103,7 +103,7 @@ class RunLog:
         self._starved = False
         self._file_handler = _file_handler(log_file) if log_file else None
         self._metrics: TextIO | None = _open_metrics(metrics_file, start_iter) if metrics_file else None
-        self._tensorboard: Any = _tensorboard(tb_folder) if tb_folder else None
+        self._tensorboard: Any = _tensorboard(tb_folder, start_iter) if tb_folder else None
         self._wandb: Any = _wandb(name, wandb_project, wandb_resume_id) if wandb_project else None
         self._progress = _progress(console) if console is not None and console.is_terminal else None
         self._task: TaskID | None = None
@@ -127,9 +127,10 @@ class RunLog:
         if self._file_handler:
             log.removeHandler(self._file_handler)
             self._file_handler.close()
-        for sink in (self._metrics, self._tensorboard):
+        for sink in (self._metrics, self._board()):
             if sink is not None:
-                sink.close()
+                with suppress(OSError):  # a full disk
+                    sink.close()
         if self._wandb is not None:
             self._wandb.finish()
 
@@ -146,9 +147,9 @@ class RunLog:
         if data_seconds > STARVED * seconds and not self._starved:
             self._starved = True  # once is enough
             log.warning(
-                f"Training waits {100 * data_seconds / seconds:.0f} % of its time for data. Decode the images once "
-                "(datasets.train.io_backend: {type: cache}; with a `path` on a fast disk where memory is short), or "
-                "raise datasets.train.num_worker_per_gpu."
+                f"Training waits {100 * data_seconds / seconds:.0f} % of its time for data. Unless it does so already, "
+                "let it decode the images once (datasets.train.io_backend: {type: cache}; with a `path` on a fast disk "
+                "where memory is short); with a GPU, raise datasets.train.num_worker_per_gpu."
             )
         self.scalars("train", iteration, {"lr": lr, "seconds": seconds, "data_seconds": data_seconds, **losses})
         if self._progress and self._task is not None:
@@ -172,14 +173,18 @@ class RunLog:
         """Store named values under `kind` (train, val, gradients) for one iteration."""
         if self._metrics:
             plain = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
-            self._metrics.write(json.dumps({"kind": kind, "iter": iteration, **plain}) + "\n")
-            self._metrics.flush()
+            try:
+                self._metrics.write(json.dumps({"kind": kind, "iter": iteration, **plain}) + "\n")
+                self._metrics.flush()
+            except OSError as error:
+                log.error("metrics.jsonl cannot be written (%s); from here on it is off.", error.strerror)
+                self._metrics = None
         numbers = {name: value for name, value in values.items() if isinstance(value, int | float)}
         labels = "/".join(str(value) for value in values.values() if isinstance(value, str))
         prefix = f"{kind}/{labels}/" if labels else f"{kind}/"
-        if self._tensorboard is not None:
+        if board := self._board():
             for name, value in numbers.items():
-                self._tensorboard.add_scalar(prefix + name, value, iteration)
+                board.add_scalar(prefix + name, value, iteration)
         if self._wandb is not None:
             self._wandb.log({prefix + name: value for name, value in numbers.items()}, step=iteration)
 
@@ -190,8 +195,15 @@ class RunLog:
 
     def image(self, name: str, iteration: int, picture: NDArray[np.uint8]) -> None:
         """Show an RGB picture [H, W, 3] in TensorBoard, where that is on."""
-        if self._tensorboard is not None:
-            self._tensorboard.add_image(name, picture, iteration, dataformats="HWC")
+        if board := self._board():
+            board.add_image(name, picture, iteration, dataformats="HWC")
+
+    def _board(self) -> Any:
+        """TensorBoard's writer, None once a full disk has ended its thread: an event would then wait for ever."""
+        if self._tensorboard is not None and not self._tensorboard.file_writer.event_writer._worker.is_alive():
+            log.error("TensorBoard's file cannot be written; from here on it is off.")
+            self._tensorboard = None
+        return self._tensorboard
 
 
 def _hms(seconds: float) -> str:
@@ -221,11 +233,11 @@ def _iteration(line: str) -> float:
         return math.inf  # a line cut short by a crash
 
 
-def _tensorboard(folder: Path) -> Any:
+def _tensorboard(folder: Path, start_iter: int) -> Any:
     # not torch's own writer: that needs the module `tensorboard`, which basicsr's tb-nightly occupies
     from tensorboardX import SummaryWriter
 
-    return SummaryWriter(str(folder))
+    return SummaryWriter(str(folder), purge_step=start_iter + 1 if start_iter else None)
 
 
 def _wandb(name: str, project: str, resume_id: str | None) -> Any:

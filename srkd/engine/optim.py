@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from srkd.registry import OPTIMIZERS
+from srkd.types import InputError
 
 Rate = Annotated[float, Field(ge=0)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
@@ -92,3 +93,18 @@ class Ema:
             yield
         finally:
             network.load_state_dict(own)
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Load moments and step counts; the options stay those of the option file, which may have changed.
+
+    Raises:
+        InputError: the state is of other parameters.
+    """
+    options = [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
+    try:
+        optimizer.load_state_dict(state)
+    except ValueError as error:
+        raise InputError(f"the training state is of another method, network or optimiser: {error}.") from None
+    for group, own in zip(optimizer.param_groups, options, strict=True):
+        group.update(own)

@@ -1,4 +1,4 @@
-"""What the loop needs of the machine: a clock that knows what it waited for, and signals."""
+"""What the loop needs of the machine: a clock that knows what it waited for, signals, advice about memory."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ import signal
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+
+OUT_OF_MEMORY = (
+    "If this was in training: a smaller batch_size_per_gpu with more accumulate, or a smaller gt_size. If it was in "
+    "validation: smaller images, or no val block. --auto_resume goes on from what was saved."
+)
 
 
 class Clock:

@@ -15,11 +15,12 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from srkd.data.batches import TrainBatches, train_loader
-from srkd.engine.checkpoint import Folder, random_states, restore_random_states, save_state
+from srkd.engine.checkpoint import Folder, SaveError, random_states, restore_random_states, save_state, saving
 from srkd.engine.distributed import World, any_rank, gather_objects, parallel
+from srkd.engine.finite import FiniteWatch, NonFiniteLossError, check_weights
 from srkd.engine.logging import RunLog
-from srkd.engine.optim import Ema
-from srkd.engine.runtime import Clock, on_signals, tell_at_once
+from srkd.engine.optim import Ema, load_optimizer
+from srkd.engine.runtime import OUT_OF_MEMORY, Clock, on_signals, tell_at_once
 from srkd.engine.schedule import Rate
 from srkd.imaging.color import rgb_to_y_tensor
 from srkd.inference.forward import takes_luma
@@ -29,12 +30,7 @@ from srkd.types import Batch, InputError, Losses, WorkError
 
 log = logging.getLogger(__name__)
 
-NEVER = 2**62  # exact in floating point too
 POLL = 10  # iterations between agreeing on an interruption, where there are several processes
-
-
-class NonFiniteLossError(WorkError):
-    """A loss became infinite or not a number; the last checkpoint is from before."""
 
 
 @dataclass(frozen=True)
@@ -104,17 +100,20 @@ class Trainer:
         self.best = Best()
         self.interrupted = 0
         self.last_saved: Path | None = None
-        self._loss_names: list[str] = []
-        self._first_bad: Tensor | None = None
+        self.watch = FiniteWatch()
 
     def run(self) -> int:
         """Train to the end. Returns 0, or 128 + the signal that interrupted the run (everything is saved then)."""
-        with on_signals(self._interrupt), self.log:
+        with on_signals(self._interrupt), self.folder.claimed() if self.world.is_main else nullcontext(), self.log:
             try:
                 return self._loop()
-            except InputError:  # an image that cannot be decoded: what was learnt before it is kept
-                if self.world.size == 1 and self.iteration:
+            except (NonFiniteLossError, SaveError):
+                raise
+            except Exception as error:  # an image that cannot be decoded, a metric, memory: what was learnt is kept
+                if self.world.size == 1 and self.iteration and self.last_saved != self.folder.state(self.iteration):
                     self.save()
+                if isinstance(error, torch.OutOfMemoryError):
+                    raise WorkError(f"{error} {OUT_OF_MEMORY}") from None
                 raise
 
     def _loop(self) -> int:
@@ -131,7 +130,7 @@ class Trainer:
             if settings.val_freq and self.validate and self.iteration % settings.val_freq == 0:
                 self._validate(clock)
             if self.iteration % settings.save_freq == 0:
-                self.save()
+                self._save_now_and_then()
             if self._should_stop():
                 log.warning("Interrupted: saving iteration %s.", f"{self.iteration:,}")
                 break
@@ -153,9 +152,9 @@ class Trainer:
             self.iteration += 1
             clock.lap()
             if done == 0:  # it decodes, allocates and compiles
-                self._check_finite()  # waits for the device
+                self.watch.check(self.world, self.last_saved)  # waits for the device
                 clock = Clock()
-        self._check_finite()
+        self.watch.check(self.world, self.last_saved)
         return clock.read(), losses
 
     def _batches(self) -> Iterator[Batch]:
@@ -175,18 +174,18 @@ class Trainer:
         for group, base in zip(self.optimizer.param_groups, self.base_rates, strict=True):
             group["lr"] = self.rate(self.iteration, base)
         losses: Losses = {}
-        for part in range(1, self.settings.accumulate + 1):
-            with clock.waiting():
-                batch = self.prepare(next(loader))
-            if self.iteration == 0 and part == 1:
+        with clock.waiting():  # for all of them: an image that cannot be decoded is met before anything has changed
+            parts = [next(loader) for _ in range(self.settings.accumulate)]
+        for number, part in enumerate(parts, 1):
+            batch = self.prepare(part)
+            if self.iteration == 0 and number == 1:
                 self._log_gradients(batch)
-            last = part == self.settings.accumulate
-            with self._sync(last):
+            with self._sync(number == self.settings.accumulate):
                 with self._autocast():
                     losses = self.parallel(batch)
                     total = self.method.total(losses, progress)
                 self.scaler.scale(total / self.settings.accumulate).backward()
-            self._watch(losses)
+            self.watch.see(losses, self.iteration + 1)
         if self.settings.grad_clip is not None:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.method.parameters(), self.settings.grad_clip)
@@ -216,33 +215,10 @@ class Trainer:
             return nullcontext()
         return self.parallel.no_sync()  # gradients are exchanged once, with the last part
 
-    # --- non-finite losses: kept on the device, read only when something is printed or saved
-
-    def _watch(self, losses: Losses) -> None:
-        values = torch.stack([value.detach().float() for value in losses.values()])
-        if self._first_bad is None:
-            self._loss_names = list(losses)
-            self._first_bad = torch.full_like(values, NEVER, dtype=torch.int64)
-        this = torch.full_like(self._first_bad, self.iteration + 1)
-        self._first_bad = torch.where(torch.isfinite(values), self._first_bad, torch.minimum(self._first_bad, this))
-
-    def _check_finite(self) -> None:
-        if self._first_bad is None:
-            return
-        first = -any_rank(self.world, -int(self._first_bad.min()))
-        if first == NEVER:
-            return
-        bad = [name for name, at in zip(self._loss_names, self._first_bad.tolist(), strict=True) if at == first]
-        raise NonFiniteLossError(
-            f"loss {', '.join(bad) or 'of another process'} became infinite or not a number at iteration {first:,}. "
-            f"The last good checkpoint is {self.last_saved or 'none: nothing was saved yet'}. "
-            "Usual causes: too high a learning rate or loss weight, or fp16 with `img_range: 255` (use bf16)."
-        )
-
     # --- what happens now and then
 
     def _print(self, losses: Losses, clock: Clock) -> None:
-        self._check_finite()
+        self.watch.check(self.world, self.last_saved)
         values = {name: value.item() for name, value in losses.items()}
         each = self.batches.batch_size * self.world.size * self.settings.accumulate
         epoch = self.iteration * each // len(self.batches.dataset)
@@ -261,6 +237,10 @@ class Trainer:
                 if is_best:
                     self._save_network(self.folder.network("best"))
             self.method.train()
+
+    def _check_finite(self) -> None:
+        self.watch.check(self.world, self.last_saved)
+        check_weights(self.method.student, self.iteration, self.last_saved)
 
     def _log_gradients(self, batch: Batch) -> None:
         """The norm of each weighted term's gradient on the student, so that a term that drowns the rest is seen."""
@@ -293,14 +273,30 @@ class Trainer:
     # --- saving and restoring
 
     def save(self) -> None:
-        """Write the network and the training state of this iteration, and `net_g_latest.pth`."""
+        """Write the network and the training state of this iteration, and `net_g_latest.pth`.
+
+        Raises:
+            SaveError: they cannot be written.
+            NonFiniteLossError: they would be worthless.
+        """
         self._check_finite()
         states = gather_objects(self.world, random_states())
         if self.world.is_main:
-            self._save_network(self.folder.network(self.iteration))
-            self._save_network(self.folder.network("latest"))
-            save_state(self.folder.state(self.iteration), self.state(states))
+            with saving(self.folder, self.iteration):
+                self._save_network(self.folder.network(self.iteration))
+                self._save_network(self.folder.network("latest"))
+                save_state(self.folder.state(self.iteration), self.state(states))
         self.last_saved = self.folder.state(self.iteration)
+
+    def _save_now_and_then(self) -> None:
+        try:
+            self.save()
+        except SaveError as error:
+            if self.world.size > 1:  # the others do not know
+                raise
+            log.error(
+                "%s. Training goes on; the next try is after %s iterations.", error, f"{self.settings.save_freq:,}"
+            )
 
     def _save_network(self, path: Path) -> None:
         save_network(
@@ -330,10 +326,12 @@ class Trainer:
     def restore(self, state: dict[str, Any], params_ema: Mapping[str, Tensor] | None) -> None:
         """Continue from `state`; the student's parameters are already loaded."""
         self.iteration = state["iter"]
-        self.optimizer.load_state_dict(state["optimizer"])
+        load_optimizer(self.optimizer, state["optimizer"])
         self.scaler.load_state_dict(state["scaler"] or self.scaler.state_dict())  # empty: it was not fp16
         missing, unexpected = self.method.load_state_dict(state["heads"], strict=False)
-        assert not unexpected and all(name.startswith("student.") for name in missing)
+        wrong = [*unexpected, *(name for name in missing if not name.startswith("student."))]
+        if wrong:
+            raise InputError(f"the training state is of another method: it does not fit {', '.join(wrong)}.")
         if self.ema and params_ema:
             self.ema.updates = state["ema_updates"]
             for name, value in params_ema.items():

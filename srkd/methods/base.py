@@ -39,6 +39,29 @@ class Frozen(nn.Module):
         return self
 
 
+class Kept(Frozen):
+    """A frozen module that exists nowhere else: part of its owner's state dict, and so of the training state."""
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """The module's state dict."""
+        return self.module.state_dict()
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Load it."""
+        self.module.load_state_dict(state)
+
+
+def widest_first(widths: Sequence[float]) -> tuple[float, ...]:
+    """The widths in order.
+
+    Raises:
+        InputError: one is there twice, and would be computed twice and counted once.
+    """
+    if len({*widths}) < len(widths):
+        raise InputError(f"`widths` ({', '.join(f'{width:g}' for width in widths)}) has one of them twice.")
+    return tuple(sorted(widths, reverse=True))
+
+
 class Method(nn.Module):
     """A training objective.
 

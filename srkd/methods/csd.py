@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from srkd.losses.contrastive import contrastive_loss, draw_negatives, first_negatives
 from srkd.losses.perceptual import LAYERS, VGG19
 from srkd.losses.pixel import PixelLoss
-from srkd.methods.base import Frozen, Method
+from srkd.methods.base import Frozen, Kept, Method, widest_first
 from srkd.networks.slim import Network
 from srkd.networks.taps import Taps, default_taps
 from srkd.networks.weights import load_network
@@ -108,7 +108,7 @@ class CSD(Method):
         faithful: bool = False,
     ) -> None:
         super().__init__(student, teacher, pixel)
-        self.split_widths = tuple(sorted(widths, reverse=True))
+        self.split_widths = widest_first(widths)
         for width in self.split_widths:
             if student.channels(width) == student.num_feat:
                 raise InputError(f"`widths` ({width:g}) must be below 1: the full width is always trained.")
@@ -199,8 +199,13 @@ def _build_space(space: PerceptualSpace, student: Network) -> tuple[Frozen, tupl
             log.warning("CSD: the weight of the missing layers goes to %s (× %.4g).", ", ".join(vgg.layers), factor)
         return Frozen(vgg), tuple(given[layer] * factor for layer in vgg.layers)
     network = copy.deepcopy(student) if space.path is None else load_network(space.path)
+    if network.num_in_ch != student.num_out_ch:
+        raise InputError(
+            f"`perceptual.path` ({space.path}) takes {network.num_in_ch} channel(s), but the network gives "
+            f"{student.num_out_ch}."
+        )
     paths = list(space.taps) if space.taps is not None else default_taps(network)
     weights = space.layer_weights or tuple(1 / len(paths) for _ in paths)
     if len(weights) != len(paths):
         raise InputError(f"`perceptual.layer_weights` has {len(weights)} values for {len(paths)} taps.")
-    return Frozen(_TappedNetwork(network, paths)), weights
+    return (Kept if space.path is None else Frozen)(_TappedNetwork(network, paths)), weights

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from srkd.losses.pixel import PixelLoss
-from srkd.methods.base import Method
+from srkd.methods.base import Method, widest_first
 from srkd.networks.slim import Network
 from srkd.registry import METHODS, Width
 from srkd.types import Batch, InputError, Losses
@@ -41,7 +41,7 @@ class Supervised(Method):
                 f"`width_weights` ({', '.join(f'{factor:g}' for factor in factors)}) has one factor for each of the "
                 f"{len(widths)} `widths`, none below 0 and not all 0."
             )
-        self.widths = tuple(sorted(widths, reverse=True))
+        self.widths = widest_first(widths)
         self.factors = {self._name(width): factor for width, factor in zip(widths, factors, strict=True)}
 
     def weight(self, name: str, progress: float) -> float:

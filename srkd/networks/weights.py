@@ -81,7 +81,10 @@ def _read(path: Path, key: str | None) -> Weights:
         raise InputError(f"checkpoint {path} does not exist.{did_you_mean(str(path), PRETRAINED)}")
     if path.suffix == ".safetensors":
         params, meta = _read_safetensors(path)
-        return Weights(path, params, meta.pop("key", ""), meta)
+        present = meta.pop("key", "")
+        if key is not None and present and key != present:
+            raise InputError(f"checkpoint {path} has no {key!r}; it has {present}.")
+        return Weights(path, params, present, meta)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, AttributeError) as error:

@@ -144,7 +144,7 @@ class TrainBlock(Block):
     """Of convolutions (losses are always fp32); auto: bf16 where the device has it in hardware, else fp32."""
     compile: StrictBool = False
     accumulate: Positive = 1
-    """Batches whose gradients are summed for one step of the optimiser."""
+    """Batches whose gradients are averaged for one step of the optimiser."""
     grad_clip: Annotated[Float, Field(gt=0)] | None = None
     """Largest norm of the gradient; none: not limited."""
 

@@ -182,6 +182,23 @@ def test_a_sweep_end_to_end(write, tmp_path, photographs, capsys, monkeypatch):
     assert "run tiny_lr-1e-3_seed0" in message and "grad_clip: 1.0" in message
 
 
+def test_another_sweep_does_not_replace_the_results(write, tmp_path, photographs, capsys):
+    """Runs may be added; where some are missing it is another sweep."""
+    first, script = write("first"), str(tmp_path / "jobs.sh")
+    second = write("second", network_g={"type": "EDSR", "num_feat": 4, "num_block": 1, "upscale": 2})
+
+    def sweep(*arguments):
+        return main(["sweep", "-opt", *arguments, "--sets", str(photographs), "--slurm", script])
+
+    assert sweep(first, "--seeds", "0") == 0
+    assert sweep(first, second, "--seeds", "0,1") == 0
+    assert sweep(first, "--seeds", "0,1") == 2
+    assert (
+        f"{tmp_path / 'results/first'} holds the results of another sweep, with second_seed0" in capsys.readouterr().err
+    )
+    assert sweep(first, "--seeds", "0,1", "--name", "other") == 0
+
+
 def test_a_run_that_fails_does_not_stop_the_others(write, tmp_path, photographs, capsys, monkeypatch):
     file = write()
     assert main(["train", "-opt", file, "name=made"]) == 0

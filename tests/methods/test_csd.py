@@ -131,3 +131,10 @@ def test_contrastive_term_is_fp32_under_bf16(student, batch):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         losses = method(batch)
     assert all(value.dtype == torch.float32 for value in losses.values())
+
+
+def test_a_space_of_another_colour_is_refused(student, tmp_path):
+    luma = EDSR(num_in_ch=1, num_out_ch=1, num_feat=4, num_block=1, rgb_mean=(0.0,))
+    save_network(tmp_path / "luma.pth", luma)
+    with pytest.raises(InputError, match=r"luma\.pth\) takes 1 channel\(s\), but the network gives 3"):
+        CSD(student, None, L1Loss(), widths=(0.5,), perceptual=NetworkSpace(path=str(tmp_path / "luma.pth")))

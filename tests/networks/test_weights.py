@@ -135,3 +135,11 @@ def test_network_of_needs_a_description():
 
     with pytest.raises(InputError, match="does not say which network"):
         network_of(Weights(Path("x.pth"), {}))
+
+
+def test_a_safetensors_file_holds_one_kind_of_parameters(network, tmp_path):
+    save_network(tmp_path / "x.safetensors", network)
+    kind = read_weights(tmp_path / "x.safetensors").key
+    assert read_weights(tmp_path / "x.safetensors", kind).key == kind
+    with pytest.raises(InputError, match=f"has no 'params_ema'; it has {kind}"):
+        read_weights(tmp_path / "x.safetensors", "params_ema")
