@@ -23,8 +23,7 @@ def atomic_path(path: str | Path) -> Generator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        mode = 0o666 & ~_umask()
-        temporary.chmod(mode)  # mkstemp makes private files; results are ordinary ones
+        temporary.chmod(0o666 & ~_UMASK)  # mkstemp makes private files; results are ordinary ones
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -42,3 +41,6 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+_UMASK = _umask()  # once: it can only be read by changing it, for all threads

@@ -23,6 +23,14 @@ hypothesis.settings.register_profile("srkd", deadline=None, database=None, max_e
 hypothesis.settings.load_profile("srkd")
 
 
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a user's environment may hold: proxies stand between a test and its own server, colours in its output."""
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "127.0.0.1")
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder with Set5, Urban100, training photographs, weights and vectors: $SRKD_DATA, or ../shared/data."""

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from srkd.evaluation.results import Result
 
 
-def stdout_console() -> Console:
+def stdout_console(kind: type[Console] | None = None) -> Console:
     """The console that commands print to; a file or a pipe is wide enough for every table."""
     from rich.console import Console
 
-    console = Console()
-    return console if console.is_terminal else Console(width=max(console.width, 160))
+    make = kind or Console
+    console = make()
+    return console if console.is_terminal else make(width=max(console.width, 160))
 
 
 def show_result(console: Console, result: Result, written: Sequence[Path]) -> None:

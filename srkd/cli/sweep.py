@@ -123,7 +123,8 @@ def _train(waiting: Sequence[SweepRun], launch: Launch) -> int:
             progress.update(task, completed=sum(done.values()), description=", ".join(run.name for run in running))
 
         def on_end(run: SweepRun, status: int) -> None:
-            line = f"{ {0: 'done', 129: 'stopped', 130: 'stopped', 143: 'stopped'}.get(status, 'failed'):<7} {run.name}"
+            stopped = status in (129, 130, 143) or status < 0  # a second signal may come when all is saved
+            line = f"{'done' if not status else 'stopped' if stopped else 'failed':<7} {run.name}"
             if status:
                 failed.append(run.name)
                 line += f" (exit status {status}; log: {launch.log(run)}): {last_line(launch.log(run))}"

@@ -21,6 +21,7 @@ import numpy as np
 
 from srkd.atomic import atomic_path
 from srkd.data.storage import RGB8
+from srkd.memory import available_memory
 from srkd.types import InputError
 
 Progress = Callable[[int, int], None]
@@ -108,7 +109,7 @@ def in_memory(recipe: Recipe, progress: Progress | None = None) -> PairCache:
         InputError: it would not fit, or an image cannot be decoded.
     """
     available = available_memory()
-    if available is not None and recipe.num_bytes > available:
+    if recipe.num_bytes > available:
         raise InputError(
             f"{len(recipe.names)} decoded pairs need {_gigabytes(recipe.num_bytes)} of memory and "
             f"{_gigabytes(available)} are available. Set io_backend to {{type: cache, path: FOLDER}} for a "
@@ -143,19 +144,6 @@ def in_file(recipe: Recipe, folder: Path, progress: Progress | None = None) -> P
             f"the cache {file} ({_gigabytes(recipe.num_bytes)}) cannot be written or mapped: {error.strerror}. "
             "io_backend.path must be a folder that can be written, with enough space."
         ) from error
-
-
-def available_memory() -> int | None:
-    """Bytes of memory this process can still use without swapping; None where the system does not tell."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration):
-        return None
-    try:  # a container's limit
-        return min(free, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
-    except (OSError, ValueError):
-        return free
 
 
 def _fill(pixels: RGB8, recipe: Recipe, where: str, progress: Progress | None) -> None:

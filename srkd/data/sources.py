@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import tomllib
@@ -12,10 +13,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import platformdirs
+from filelock import FileLock, Timeout
 
 from srkd.atomic import atomic_path
 from srkd.data.download import MismatchError, NotThereError, Progress, checked, disk_errors, download, silent
 from srkd.types import InputError, WorkError, did_you_mean
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,4 +152,17 @@ def _copied(original: Path, target: Path, source: Source) -> str:
 
 
 def _downloaded(url: str, target: Path, source: Source, progress: Progress) -> str:
-    return download(url, target, sha256_prefix=source.sha256, md5=source.md5, size=source.size, progress=progress)
+    with disk_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(target.parent / ".download.lock")  # two would append to one part
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            log.warning("Another process downloads to %s; waiting for it.", target.parent)
+            lock.acquire()
+    try:
+        if target.exists():  # by the other one
+            return _of_own(target, source)
+        return download(url, target, sha256_prefix=source.sha256, md5=source.md5, size=source.size, progress=progress)
+    finally:
+        lock.release()

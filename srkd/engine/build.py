@@ -9,6 +9,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -63,11 +64,13 @@ def build_trainer(opt: TrainOptions, start: Start = Start()) -> Trainer:
     Raises:
         InputError: any of the input is wrong: it begins with the dotted option path.
     """
-    with recording() as records:
-        return _build(opt, start, records)
+    with recording() as records, ExitStack() as held:
+        trainer = _build(opt, start, records, held)
+        trainer.held = held.pop_all()
+        return trainer
 
 
-def _build(opt: TrainOptions, start: Start, records: Sequence[logging.LogRecord]) -> Trainer:
+def _build(opt: TrainOptions, start: Start, records: Sequence[logging.LogRecord], held: ExitStack) -> Trainer:
     world = join_world(start.launcher, "cpu" if opt.num_gpu == 0 else opt.device)
     _tell(opt, world)
     folder = Folder(Path(opt.path.experiments_root or "experiments") / opt.name)
@@ -110,7 +113,7 @@ def _build(opt: TrainOptions, start: Start, records: Sequence[logging.LogRecord]
     widths, settings = _validation_widths(opt, student, method), _settings(opt, world)
     iteration = state["iter"] if state else 0
     if not start.dry:  # from here on files are written: what can be checked has been
-        _prepare_folder(opt, folder, world, resuming=state is not None)
+        _prepare_folder(opt, folder, world, held, resuming=state is not None)
     run_log = _run_log(opt, folder, world, start, iteration, records)
     validator = Validator(
         validation,
@@ -313,15 +316,15 @@ def _state_to_resume(opt: TrainOptions, folder: Folder, start: Start) -> dict[st
     return load_state(path)
 
 
-def _prepare_folder(opt: TrainOptions, folder: Folder, world: World, *, resuming: bool) -> None:
+def _prepare_folder(opt: TrainOptions, folder: Folder, world: World, held: ExitStack, *, resuming: bool) -> None:
     if world.is_main:
-        with folder.claimed():
-            for earlier in () if resuming else (folder.root, _tensorboard_folder(opt)):
-                if moved := archive(earlier):
-                    log.info("%s existed: moved to %s.", earlier, moved)
-            folder.root.mkdir(parents=True, exist_ok=True)
-            header = f"# {time.strftime('%Y-%m-%d %H:%M:%S')}\n# {shlex.join(sys.argv)}\n"
-            atomic_write_text(folder.root / "options.yml", header + dump_options(opt))
+        held.enter_context(folder.claimed())
+        for earlier in () if resuming else (folder.root, Path("tb_logger") / opt.name):
+            if moved := archive(earlier):
+                log.info("%s existed: moved to %s.", earlier, moved)
+        folder.root.mkdir(parents=True, exist_ok=True)
+        header = f"# {time.strftime('%Y-%m-%d %H:%M:%S')}\n# {shlex.join(sys.argv)}\n"
+        atomic_write_text(folder.root / "options.yml", header + dump_options(opt))
     gather_objects(world, None)  # nobody goes on before the folder is there
 
 
@@ -338,11 +341,7 @@ def _run_log(
         earlier=earlier,
         metrics_file=folder.metrics if writes else None,
         start_iter=iteration,
-        tb_folder=_tensorboard_folder(opt) if writes and opt.logger.use_tb_logger else None,
+        tb_folder=Path("tb_logger") / opt.name if writes and opt.logger.use_tb_logger else None,
         wandb_project=wandb.project if writes and wandb else None,
         wandb_resume_id=wandb.resume_id if wandb else None,
     )
-
-
-def _tensorboard_folder(opt: TrainOptions) -> Path:
-    return Path("tb_logger") / opt.name

@@ -6,6 +6,7 @@ import importlib
 import json
 import logging
 import math
+import os
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -26,6 +27,16 @@ STARVED = 0.1
 """Share of the time that a run may wait for data before it is told what to change."""
 
 
+class LastingConsole(Console):
+    """A console that a training outlives: when nobody reads it any more, it is silent."""
+
+    def on_broken_pipe(self) -> None:
+        """Called by rich, whose own way is to end the program."""
+        self.quiet = True
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())  # what is in buffers goes there too
+
+
 class ConsoleHandler(logging.Handler):
     """Prints log lines above the progress bar; where the output is a file or a pipe, lines are never wrapped."""
 
@@ -36,8 +47,10 @@ class ConsoleHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record, its level named from WARNING up."""
         level = "" if record.levelno < logging.WARNING else f"{record.levelname}: "
-        with suppress(OSError):  # a terminal or a pipe that is gone must not stop a training
+        try:
             self.console.print(level + record.getMessage(), markup=False, highlight=False, soft_wrap=True)
+        except OSError:  # a terminal that is gone, a full disk
+            self.console.on_broken_pipe()
 
 
 def console_logging(console: Console, *, level: int = logging.INFO) -> None:
@@ -123,7 +136,8 @@ class RunLog:
 
     def __exit__(self, *exception: object) -> None:
         if self._progress:
-            self._progress.stop()
+            with suppress(OSError):  # a terminal that is gone
+                self._progress.stop()
         if self._file_handler:
             log.removeHandler(self._file_handler)
             self._file_handler.close()

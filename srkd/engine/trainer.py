@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -97,6 +97,7 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=settings.precision == "fp16")
         self.base_rates = [group["lr"] for group in optimizer.param_groups]
         self.iteration = 0
+        self.held = ExitStack()  # what is given back when the run ends
         self.best = Best()
         self.interrupted = 0
         self.last_saved: Path | None = None
@@ -104,7 +105,7 @@ class Trainer:
 
     def run(self) -> int:
         """Train to the end. Returns 0, or 128 + the signal that interrupted the run (everything is saved then)."""
-        with on_signals(self._interrupt), self.folder.claimed() if self.world.is_main else nullcontext(), self.log:
+        with self.held, on_signals(self._interrupt), self.log:
             try:
                 return self._loop()
             except (NonFiniteLossError, SaveError):
@@ -267,7 +268,9 @@ class Trainer:
         if self.world.size > 1:
             if self.iteration % POLL:
                 return False
-            self.interrupted = any_rank(self.world, self.interrupted)
+            agreed = any_rank(self.world, self.interrupted)
+            self.interrupted = agreed or self.interrupted  # a signal may have come meanwhile: it is for the next time
+            return bool(agreed)
         return bool(self.interrupted)
 
     # --- saving and restoring

@@ -110,7 +110,9 @@ def run_onnx(path: Path) -> dict[str, Forward]:
 def _onnxruntime(path: Path) -> Forward:
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()  # its own choice may name cores that are not ours
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
     def forward(x: Tensor) -> Tensor:
         result: Any = session.run(None, {"lq": x.contiguous().numpy()})

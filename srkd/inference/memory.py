@@ -1,11 +1,9 @@
-"""How much memory there is, and how large a window of an image fits into some of it."""
+"""How large a window of an image fits into some memory."""
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
-import psutil
 import torch
 from torch import nn
 
@@ -14,16 +12,6 @@ from srkd.metrics.cost import peak_activations
 MIB = 2**20
 
 _PROBE = 256  # pixels along each side of the window that is counted; the count grows with the area
-
-
-def available_memory() -> int:
-    """Bytes that this process may still take: of the machine, or of its container where that allows less."""
-    free = psutil.virtual_memory().available
-    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
-    try:
-        return min(free, int(limit.read_text()) - int(used.read_text()))
-    except (OSError, ValueError):  # no container, or one without a limit (the word "max")
-        return free
 
 
 def bytes_per_pixel(network: nn.Module, scale: int) -> float:

@@ -19,10 +19,11 @@ from srkd.imaging.files import read_image
 from srkd.inference.device import choose_device
 from srkd.inference.ensemble import SelfEnsemble
 from srkd.inference.forward import Image, upscale_images
-from srkd.inference.memory import MIB, available_memory, bytes_per_pixel, largest_tile, weight_bytes
+from srkd.inference.memory import MIB, bytes_per_pixel, largest_tile, weight_bytes
 from srkd.inference.precision import DTYPES, Precision, check_precision, choose_precision, precisions
 from srkd.inference.tiling import APPROXIMATE_MARGIN, RESIZE_MARGIN, upscale_tiled
 from srkd.inference.widths import narrowed, warn_untrained
+from srkd.memory import available_memory
 from srkd.networks.slim import Network
 from srkd.types import InputError
 

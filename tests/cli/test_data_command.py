@@ -17,7 +17,6 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch, tmp_path):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("SRKD_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("SRKD_MIRROR", raising=False)
 

@@ -19,7 +19,6 @@ from srkd.imaging.files import list_images, write_image
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch, tmp_path):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("SRKD_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("SRKD_DATASETS", str(tmp_path / "datasets"))
     monkeypatch.delenv("SRKD_MIRROR", raising=False)

@@ -116,11 +116,6 @@ def test_too_large_for_memory(folders: Folders, monkeypatch: pytest.MonkeyPatch)
         build(folders, IOBackend()).prepare()
 
 
-def test_available_memory_is_told() -> None:
-    available = cache.available_memory()
-    assert available is None or available > 2**20
-
-
 def test_two_processes_build_at_once(folders: Folders, tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     folder = tmp_path / "cache"

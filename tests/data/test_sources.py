@@ -1,9 +1,12 @@
 import hashlib
 import string
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from filelock import FileLock
 from fileserver import serving
 
 from srkd.data.sources import Source, fetch, home, known_models, mirror_of, source_named
@@ -15,7 +18,6 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.delenv("SRKD_MIRROR", raising=False)
     monkeypatch.delenv("SRKD_HOME", raising=False)
 
@@ -132,3 +134,18 @@ def test_home_is_the_cache_folder_unless_it_is_given(tmp_path, monkeypatch):
 def test_an_unknown_name_is_answered_with_the_nearest():
     with pytest.raises(InputError, match=r"'edsr_baselin_x4' is not known\. Did you mean 'edsr_baseline_x4'\? Known: "):
         source_named("edsr_baselin_x4", known_models())
+
+
+def test_two_downloads_of_one_file_take_turns(shelf, tmp_path, caplog):
+    """They would append to one part; the second one finds the file of the first."""
+    held = FileLock(tmp_path / ".download.lock")
+    with ThreadPoolExecutor() as pool, held:
+        waiting = pool.submit(fetch, source_of(shelf), tmp_path)
+        deadline = time.time() + 60
+        while "waiting for it" not in caplog.text:
+            assert time.time() < deadline
+            time.sleep(0.01)
+        (tmp_path / "weights.pth").write_bytes(CONTENT)  # what the first one does
+        held.release()
+        assert waiting.result(timeout=60).sha256 == SHA256
+    assert shelf.requests == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -70,3 +71,19 @@ def train(tmp_path):
         return main(["train", "-opt", str(path), *arguments])
 
     return run
+
+
+@pytest.fixture
+def started():
+    """`subprocess.Popen`; what a failing test leaves behind is ended (a sweep passes SIGTERM on)."""
+    processes: list[subprocess.Popen[Any]] = []
+
+    def start(*arguments: Any, **options: Any) -> subprocess.Popen[Any]:
+        processes.append(subprocess.Popen(*arguments, **options))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(timeout=60)

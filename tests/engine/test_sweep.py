@@ -222,17 +222,17 @@ def test_a_run_that_fails_does_not_stop_the_others(write, tmp_path, photographs,
     assert "tiny – bicubic" in comparison and (tmp_path / "results/mine/report.html").exists()
 
 
-def test_an_interruption_saves_and_the_same_command_goes_on(write, tmp_path, photographs):
+def test_an_interruption_saves_and_the_same_command_goes_on(write, tmp_path, photographs, started):
     file = write(logger={"print_freq": 1, "save_checkpoint_freq": 100_000})
     command = [
         sys.executable, "-m", "srkd", "sweep", "-opt", file, "--seeds", "0,1", "--sets", str(photographs),
         "train.total_iter=100000",
     ]  # fmt: skip
-    sweep = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    sweep = started(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     metrics = tmp_path / "experiments/tiny_seed0/metrics.jsonl"
-    deadline = time.time() + 60
+    deadline = time.time() + 180
     while not metrics.exists() or metrics.read_text().count("\n") < 3:
-        assert sweep.poll() is None and time.time() < deadline, sweep.communicate()[0]
+        assert sweep.poll() is None and time.time() < deadline
         time.sleep(0.1)
     sweep.send_signal(signal.SIGINT)
     output, _ = sweep.communicate(timeout=60)
@@ -241,7 +241,7 @@ def test_an_interruption_saves_and_the_same_command_goes_on(write, tmp_path, pho
     (state,) = (tmp_path / "experiments/tiny_seed0/training_states").iterdir()
     assert not (tmp_path / "experiments/tiny_seed1").exists()
     (run, _) = plan([file], seeds=[0, 1], overrides=["train.total_iter=100000"])
-    assert not run.is_finished() and int(state.stem) > 2
+    assert not run.is_finished() and int(state.stem) >= 2
 
 
 @pytest.mark.parametrize(
