@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
 
 from srkd import __version__
 from srkd.allocator import tune_allocator
@@ -48,14 +51,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     show_traceback = "--traceback" in arguments
     arguments = [argument for argument in arguments if argument != "--traceback"]
+    if arguments[:1] == ["help"] and len(arguments) > 1:
+        arguments = [arguments[1], "--help"]
+    try:
+        with _orderly_end():
+            return _command(arguments)
+    except InputError as error:
+        return _fail(str(error), 2, show_traceback)
+    except WorkError as error:
+        return _fail(str(error), 1, show_traceback)
+    except KeyboardInterrupt as error:
+        return _fail("interrupted.", 128 + int(error.args[0] if error.args else signal.SIGINT), show_traceback)
+    except BrokenPipeError:  # `srkd list networks | head`
+        sys.stderr.close()
+        return 0
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{where}{error.strerror or error}.", 1, show_traceback)
+
+
+def _command(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         sys.stdout.write(usage() + "\n")
-        return 0
-    if arguments[0] == "--version":
+    elif arguments[0] == "--version":
         sys.stdout.write(f"srkd {__version__}\n")
-        return 0
-    name, *rest = arguments
-    try:
+    else:
+        name, *rest = arguments
         if name not in COMMANDS:
             raise InputError(f"unknown command {name!r}.{did_you_mean(name, COMMANDS)} Known: {', '.join(COMMANDS)}.")
         tune_allocator()
@@ -65,15 +86,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         module.add_arguments(parser)
         return module.run(parser.parse_args(rest))
-    except InputError as error:
-        return _fail(str(error), 2, show_traceback)
-    except WorkError as error:
-        return _fail(str(error), 1, show_traceback)
-    except KeyboardInterrupt:
-        return _fail("interrupted.", 130, show_traceback)
-    except BrokenPipeError:  # `srkd list networks | head`
-        sys.stderr.close()
-        return 0
+    sys.stdout.flush()
+    return 0
+
+
+@contextmanager
+def _orderly_end() -> Generator[None]:
+    """A terminal that goes away, or `kill`, ends a command as Ctrl-C does: what is half written is removed."""
+
+    def end(number: int, _: object) -> None:
+        raise KeyboardInterrupt(number)
+
+    before: dict[int, Any] = {}
+    for name in {"SIGTERM", "SIGHUP"} & {*dir(signal)}:
+        number = getattr(signal, name)
+        if signal.getsignal(number) is signal.SIG_DFL:  # not under nohup, nor in a program that has its own
+            with suppress(ValueError):  # only the main thread may
+                before[number] = signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _fail(message: str, status: int, show_traceback: bool) -> int:

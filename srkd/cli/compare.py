@@ -43,12 +43,15 @@ def run(args: argparse.Namespace) -> int:
     from srkd.evaluation.compare import compare, files_of, uneven_warnings
     from srkd.evaluation.results import BICUBIC
     from srkd.evaluation.verdicts import comparison_path, write_comparison
+    from srkd.types import InputError
 
     if args.output:
         comparison_path(args.output)
     arms = read_arms(args.arms, keep_bicubic=args.baseline == BICUBIC)
     chosen, alone = pairs(arms, args.baseline)
     files = files_of(chosen)
+    if args.output and args.output.exists() and any(args.output.samefile(file.path) for file in files):
+        raise InputError(f"{args.output} is one of the results that are compared; choose another -o.")
     comparisons = compare(chosen, args.metric, sets=args.sets, better=args.better)
     protocol, left_over = str(files[0].protocol["description"]), [*alone, *uneven_warnings(files)]
     _show(comparisons, left_over, protocol)

@@ -15,6 +15,7 @@ Each file is run back on photographs; it is kept only if it computes what the ne
 from __future__ import annotations
 
 import argparse
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -133,6 +134,7 @@ def _family(args: argparse.Namespace, source: Source, form: Form) -> int:
     widths = [parse_width(text) for text in args.widths.split(",")] if args.widths else source.network.trained_widths
     if not widths:
         raise InputError(f"{args.model} does not say which widths were trained: name them with --widths.")
+    _keep_others_files(args.output)
     stem = f"{type(source.network).__name__.lower()}_x{source.network.scale}"
     files: list[Written] = []
     for width in dict.fromkeys(widths):
@@ -143,6 +145,18 @@ def _family(args: argparse.Namespace, source: Source, form: Form) -> int:
     entries = _write_card(args.output / "README.md", args, source, form, files)
     atomic_write_text(args.output / "index.json", index(source, form, entries))
     return 0
+
+
+def _keep_others_files(folder: Path) -> None:
+    """README.md and index.json of an earlier export are replaced, somebody else's are not."""
+    listing = folder / "index.json"
+    try:
+        ours = listing.exists() and "files" in json.loads(listing.read_text(encoding="utf-8"))
+    except (ValueError, TypeError):
+        ours = False
+    for path in () if ours else (listing, folder / "README.md"):
+        if path.exists():
+            raise InputError(f"{path} is there and not from an export: it would be replaced. Choose another folder.")
 
 
 def _write_card(

@@ -63,6 +63,9 @@ def run(args: argparse.Namespace) -> int:
 
     if args.width is not None and args.latency_ms is not None:
         raise InputError("--width fixes the width and --latency-ms chooses it: give one or the other.")
+    for name, value in (("--latency-ms", args.latency_ms), ("--memory-mb", args.memory_mb)):
+        if value is not None and not value > 0:
+            raise InputError(f"{name} is above 0, not {value:g}.")
     limits = {"latency_ms": args.latency_ms, "memory_mb": args.memory_mb} if args.width is None else {}
     budget = {name: value for name, value in limits.items() if value is not None}
     upscaler = Upscaler(
@@ -100,7 +103,9 @@ def _beside(inputs: Sequence[Path], scale: int) -> Path:
 
     if len(inputs) > 1:
         raise InputError("several inputs need a folder for the results: -o OUT.")
-    (source,) = inputs
+    source = inputs[0] if inputs[0].name not in ("", "..") else inputs[0].resolve()
+    if not source.name:
+        raise InputError(f"beside {source} there is nothing: name a folder for the results (-o OUT).")
     ending = "" if source.is_dir() else ".mp4" if is_video(source) else ".png"
     return source.with_name(f"{source.name if source.is_dir() else source.stem}_x{scale}{ending}")
 

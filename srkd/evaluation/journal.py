@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,11 @@ from srkd.types import InputError
 
 _FIELDS = ("set", "image", "model", "width", "seconds")
 _SAME = ("srkd_version", "srkd_git", "torch", "device", "hardware")
+
+
+def name_of_width(width: float) -> str:
+    """A width as text: 1/3 is one width, however many digits it has."""
+    return f"{width:.4g}"
 
 
 class Journal:
@@ -43,6 +48,30 @@ class Journal:
         self.wanted: Callable[[Row], bool] = lambda row: True
         self.earlier: list[dict[str, Any]] = []
         self.notice = ""
+
+    def keep(self, wanted: Collection[tuple[str, str, str]], protocol: str) -> None:
+        """Refuse to replace results that this run will not find again.
+
+        Args:
+            wanted: set, model and `name_of_width` of what it will find.
+            protocol: description of its protocol.
+
+        Raises:
+            InputError: the result file holds others, or is not ours.
+        """
+        if not (self.reuse and self.result_path.exists()):
+            return
+        old = read_result(self.result_path)
+        found = {(row.set, row.model.removesuffix("+"), name_of_width(row.width)) for row in old.rows}
+        lost = sorted(found - {*wanted})
+        there = "{1} at width {2} on {0}".format(*lost[0]) if lost else ""
+        if not lost and old.protocol.get("description") != protocol:
+            there = f"figures of another protocol ({old.protocol.get('description')})"
+        if there:
+            raise InputError(
+                f"{self.result_path} holds {there}, which this command would drop: ask for it too, choose another file "
+                "(-o; --name of a sweep), or replace everything (--overwrite)."
+            )
 
     def begin(self, result: Result) -> list[Row]:
         """Rows of earlier runs that hold for `result`; from now on rows can be added."""
@@ -81,7 +110,7 @@ class Journal:
         try:
             rows = read_result(self.result_path).rows
             return json.loads(self.result_path.read_text(encoding="utf-8")), rows
-        except (OSError, InputError):  # another program's file: it will be replaced
+        except (OSError, InputError):  # none, or damaged and given up by --overwrite
             return {}, []
 
     def _interrupted(self) -> tuple[dict[str, Any], list[Row]]:

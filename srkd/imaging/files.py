@@ -5,8 +5,8 @@ Decoding is OpenCV's, so pixels equal BasicSR's; plain RGB PNGs are decoded to t
 
 - palette PNG: RGB, or RGBA where the palette has transparency; 1-bit images: grey 0 or 255;
 - grey with alpha: RGBA (the grey replicated); a colour key of a grey PNG is dropped;
-- EXIF orientation is applied to JPEGs; any other format keeps its pixels as stored;
-- CMYK JPEG and TIFF: RGB by Pillow's plain conversion, without a colour profile; profiles are ignored everywhere;
+- EXIF orientation is applied to JPEGs; any other format keeps its pixels as stored (`imaging.profiles.upright`);
+- CMYK JPEG and TIFF: RGB by Pillow's plain conversion, without a colour profile; no values are converted by profiles;
 - floating-point and 32-bit integer files: refused; animated and multi-page files: the first frame;
 - truncated files: refused. A JPEG damaged in the middle can't be told from a whole one: it carries no checksum.
 """
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from srkd.atomic import atomic_path
+from srkd.imaging.profiles import with_profile
 from srkd.types import InputError
 
 try:
@@ -125,7 +126,7 @@ def to_rgb8(image: NDArray[Any]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(image, dtype=np.uint8)
 
 
-def write_image(path: str | Path, image: NDArray[Any]) -> None:
+def write_image(path: str | Path, image: NDArray[Any], *, profile: bytes = b"") -> None:
     """Write an image atomically, in the format its suffix names; missing parent folders are created.
 
     PNG, TIFF, BMP, PPM and WebP are lossless (but for the invisible colour of fully transparent WebP pixels); JPEG has
@@ -134,6 +135,7 @@ def write_image(path: str | Path, image: NDArray[Any]) -> None:
     Args:
         path: ends in one of `IMAGE_SUFFIXES`.
         image: uint8 or uint16, [H, W] grey, [H, W, 3] RGB or [H, W, 4] RGBA.
+        profile: an ICC profile, which PNG and JPEG keep.
 
     Raises:
         InputError: the suffix is unknown, the format cannot hold this image, or the file cannot be written.
@@ -145,7 +147,7 @@ def write_image(path: str | Path, image: NDArray[Any]) -> None:
         raise InputError(f"cannot write {path}: encoding an image of shape {list(image.shape)} failed.")
     try:
         with atomic_path(path) as temporary:
-            temporary.write_bytes(data.tobytes())
+            temporary.write_bytes(with_profile(data.tobytes(), path.suffix.lower(), profile))
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}.") from error
 

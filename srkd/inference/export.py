@@ -20,6 +20,7 @@ from srkd.inference.mobile import mobile_form
 from srkd.inference.parity import LIMITS, Forward, Parity, check_images, compare
 from srkd.inference.widths import narrowed, warn_untrained
 from srkd.networks.dialects import to_dialect
+from srkd.networks.pretrained import resolve
 from srkd.networks.slim import Network
 from srkd.networks.weights import load_network, network_of, read_weights, save_network
 from srkd.types import InputError, WorkError
@@ -150,6 +151,8 @@ def export(
     path, began = Path(path), time.perf_counter()
     _check_request(path, form, dialect)
     source = model if isinstance(model, Source) else Source(model) if isinstance(model, Network) else open_source(model)
+    if source.path is not None and path.exists() and path.samefile(resolve(source.path)):
+        raise InputError(f"{path} would be replaced by its own copy; choose another file.")
     network = source.network
     warn_untrained(network, width)
     small = narrowed(network, width).cpu().eval()

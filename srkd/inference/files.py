@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 
 from srkd.atomic import atomic_path
 from srkd.imaging.files import IMAGE_SUFFIXES, check_writable, list_images, read_image, write_image
+from srkd.imaging.profiles import KEPT_IN, upright
 from srkd.inference.upscaler import Upscaler
 from srkd.inference.video import VIDEO_SUFFIXES, is_video, upscale_video
-from srkd.types import InputError
+from srkd.types import InputError, WorkError
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +51,13 @@ def plan_jobs(inputs: Sequence[Path], output: Path, *, suffix: str = "", extensi
             raise InputError(f"{inputs[0]} cannot become {output}: an image becomes an image, a video a video.")
         jobs = [Job(inputs[0], output)]
     else:
+        if single and re.fullmatch(r"\.[A-Za-z]\w{1,4}", output.suffix) and not output.exists():
+            allowed = ", ".join(IMAGE_SUFFIXES + VIDEO_SUFFIXES)
+            raise InputError(
+                f"-o {output}: unknown format {output.suffix}; allowed: {allowed}. (A folder: make it first.)"
+            )
+        if Path(suffix).name != suffix:
+            raise InputError(f"--suffix {suffix!r} is part of a name, without folders.")
         ending = f".{(extension or 'png').lower().lstrip('.')}"
         if ending not in IMAGE_SUFFIXES:
             raise InputError(f"unknown image format {extension!r}; allowed: {', '.join(IMAGE_SUFFIXES)}.")
@@ -102,7 +111,13 @@ def upscale_files(
                 upscale_video(upscaler, source, target, prepare=prepare, progress=_share(progress, source))
             else:
                 upscale_file(upscaler, source, target, prepare=prepare)
-        except (InputError, OSError, RuntimeError, MemoryError) as error:  # RuntimeError: out of a device's memory
+        except (
+            InputError,
+            WorkError,
+            OSError,
+            RuntimeError,
+            MemoryError,
+        ) as error:  # RuntimeError: out of a device's memory
             failures.append(f"{source}: {str(error) or type(error).__name__}")
         progress(source, 1.0)
     return failures
@@ -120,19 +135,23 @@ def upscale_file(
     Raises:
         InputError: the image cannot be read, or the target's format cannot hold it.
     """
-    image = read_image(source)
+    image, profile = upright(source, read_image(source))
     check_writable(target, image)  # before the work, not after it
+    if profile and target.suffix.lower() not in KEPT_IN:
+        log.warning("%s: %s does not keep its colour profile.", source, target)
     prepare(image)
     if target.suffix.lower() in _TIFF:
         size = [length * upscaler.scale for length in image.shape[:2]]
-        with tiff_on_disk(target, (*size, *image.shape[2:]), image.dtype) as out:
+        with tiff_on_disk(target, (*size, *image.shape[2:]), image.dtype, profile=profile) as out:
             upscaler.upscale(image, out=out)
     else:
-        write_image(target, upscaler.upscale(image))
+        write_image(target, upscaler.upscale(image), profile=profile)
 
 
 @contextmanager
-def tiff_on_disk(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Generator[NDArray[Any]]:
+def tiff_on_disk(
+    path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], *, profile: bytes = b""
+) -> Generator[NDArray[Any]]:
     """An array whose values go into an uncompressed TIFF file, which takes its name when all is written."""
     import tifffile
 
@@ -147,6 +166,7 @@ def tiff_on_disk(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Ge
             planarconfig=None if len(shape) == 2 else "contig",
             extrasamples=("unspecified",) if shape[2:] == (4,) else None,  # as OpenCV writes it
             metadata=None,
+            iccprofile=profile or None,
         )
         try:
             yield out

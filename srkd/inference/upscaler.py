@@ -12,10 +12,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image as Pillow
+from PIL import ImageOps
 from torch import nn
 
 from srkd.compat.loading import load_network
 from srkd.imaging.files import read_image
+from srkd.imaging.profiles import upright
 from srkd.inference.device import choose_device
 from srkd.inference.ensemble import SelfEnsemble
 from srkd.inference.forward import Image, upscale_images
@@ -80,6 +82,8 @@ class Upscaler:
             raise InputError(
                 f"`tile` (={tile}) is auto, 0 for none, or at least {SMALLEST_TILE} low-resolution pixels."
             )
+        if memory_mb is not None and not memory_mb > 0:
+            raise InputError(f"`memory_mb` (={memory_mb}) must be above 0.")
         self.tile: int | Literal["auto"] = tile
         self.self_ensemble = self_ensemble
         self.memory_mb = memory_mb
@@ -144,7 +148,8 @@ class Upscaler:
 
         Args:
             picture: an array (uint8, uint16 or floating point in [0, 1]; [h, w] grey, [h, w, 3] RGB, [h, w, 4] RGBA),
-                a file, or a Pillow image of mode L, RGB or RGBA (others are converted to RGB or RGBA).
+                a file, or a Pillow image, turned as its EXIF says (modes other than L, I;16, RGB and RGBA are converted
+                to RGB or RGBA).
 
         Returns:
             The same kind and depth, s times the size: a Pillow image for a Pillow image, else an array.
@@ -154,7 +159,9 @@ class Upscaler:
         """
         if isinstance(picture, Pillow.Image):
             return Pillow.fromarray(self.upscale(_from_pillow(picture)))
-        return self.upscale(read_image(picture) if isinstance(picture, str | Path) else picture)
+        if isinstance(picture, str | Path):
+            picture, _ = upright(Path(picture), read_image(picture))
+        return self.upscale(picture)
 
     def batch(self, images: Sequence[Image], *, size: int = 8) -> list[Image]:
         """Upscale arrays, up to `size` of equal shape and depth at a time; the results are in the order given."""
@@ -278,7 +285,12 @@ class Upscaler:
         return upscale_tiled(whole, image, scale=self.scale, tile=tile, margin=self.margin, out=out)
 
     def settle(self, image: Image) -> Precision:
-        """The precision that the current width computes in; `auto` is decided on `image` if it has not been yet."""
+        """The precision that the current width computes in; `auto` is decided on `image` if it has not been yet.
+
+        `auto` is fp32 for all but 8-bit images: others have steps that half precision does not.
+        """
+        if self._asked == "auto" and image.dtype != np.uint8:
+            return "fp32"
         precision = self.precision
         if precision == "auto":
             precision = choose_precision(self._ready, precisions(self.device), image)
@@ -319,7 +331,12 @@ def tail_rows(network: Network) -> int:
     return max(_TAIL_BYTES // size, _FEWEST_TAIL_ROWS)
 
 
-def _from_pillow(picture: Pillow.Image) -> NDArray[np.uint8]:
+def _from_pillow(picture: Pillow.Image) -> NDArray[np.uint8 | np.uint16]:
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode.startswith("I;16"):
+        return np.asarray(picture).astype(np.uint16)
+    if picture.mode in ("I", "F"):
+        raise InputError(f"a Pillow image of mode {picture.mode} has no range: give an array (uint16, or from 0 to 1).")
     if picture.mode in ("L", "RGB", "RGBA"):
         return np.asarray(picture)
     transparent = "transparency" in picture.info or picture.mode in ("LA", "PA")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from numpy.typing import NDArray
 
 from srkd.atomic import atomic_path
 from srkd.inference.upscaler import Upscaler
-from srkd.types import InputError
+from srkd.types import InputError, WorkError
+
+log = logging.getLogger(__name__)
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".avi", ".webm")
 """Suffixes that count as videos, lower case."""
@@ -45,6 +48,7 @@ def upscale_video(
 
     Raises:
         InputError: the video cannot be read, or the target's kind cannot be written here.
+        WorkError: it was not written whole; nothing is left of it.
     """
     source, target = Path(source), Path(target)
     codec = _CODECS.get(target.suffix.lower())
@@ -76,9 +80,23 @@ def upscale_video(
                     frames = _next_frames(reader)
             finally:
                 writer.release()
+            _check_frames(temporary, target, done)
+        if done < total:
+            log.warning("%s: decoding ended after %d of %d frames.", source, done, total)
     finally:
         reader.release()
     return done
+
+
+def _check_frames(written: Path, target: Path, expected: int) -> None:
+    """OpenCV does not say when a disk is full: the file is opened again and its frames are counted."""
+    reader = cv2.VideoCapture(str(written))
+    found = 0
+    while reader.grab():
+        found += 1
+    reader.release()
+    if found != expected:
+        raise WorkError(f"{target} could not be written: it holds {found} of {expected} frames. Is the disk full?")
 
 
 def _next_frames(reader: cv2.VideoCapture) -> list[NDArray[Any]]:

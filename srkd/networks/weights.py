@@ -312,7 +312,10 @@ def save_network(
             averaged = {} if params_ema is None else {"params_ema": _contiguous(params_ema)}
             beside = {name: _contiguous(module.state_dict()) for name, module in (companions or {}).items()}
             others = {"companions": beside} if beside else {}
-            torch.save({"params": params, **averaged, **meta, **others}, temporary)
+            try:
+                torch.save({"params": params, **averaged, **meta, **others}, temporary)
+            except RuntimeError as error:  # a full disk, in torch's words
+                raise OSError(f"{path} cannot be written: {str(error).splitlines()[0]}") from None
 
 
 def _contiguous(params: Mapping[str, Tensor]) -> dict[str, Tensor]:

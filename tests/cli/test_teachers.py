@@ -66,5 +66,5 @@ def test_benchmark_adds_the_teacher_unasked(students, folder, tmp_path):
     assert [(row["model"], row["width"]) for row in rows] == [
         *(("bicubic", 1.0), ("a", 0.5), ("big (teacher of a)", 1.0)),
     ]
-    assert main([*command, "--no-teacher"]) == 0
+    assert main([*command, "--no-teacher", "--overwrite"]) == 0
     assert len(json.loads(out.read_text())["summary"]) == 2

@@ -4,6 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+from PIL import Image as Pillow
 from reference import super_resolve
 
 from srkd.imaging.color import ycbcr_to_rgb
@@ -111,3 +112,34 @@ def test_wrong_input():
         with pytest.raises(InputError, match=f"device '{device}' is (unknown|not available); this machine has"):
             choose_device(device)
     assert choose_device("auto").type in ("cuda", "mps", "cpu")
+
+
+def test_a_pillow_image_of_16_bits_stays_one(photo):
+    deep = photo[:8, :9, 0].astype(np.uint16) * 257
+    upscaler = Upscaler(NETWORK, device="cpu", precision="fp32")
+    result = upscaler(Pillow.fromarray(deep))
+    assert result.mode == "I;16"
+    assert np.array_equal(np.asarray(result), upscaler(deep))
+    with pytest.raises(InputError, match="mode F has no range"):
+        upscaler(Pillow.fromarray(deep.astype(np.float32)))
+
+
+def test_a_pillow_image_is_turned_as_its_exif_says(photo):
+    upscaler = Upscaler(NETWORK, device="cpu", precision="fp32")
+    picture = Pillow.fromarray(photo[:8, :12].copy())
+    picture.getexif()[0x0112] = 6
+    assert np.array_equal(np.asarray(upscaler(picture)), upscaler(np.rot90(photo[:8, :12], -1)))
+
+
+def test_16_bits_are_computed_in_fp32_whatever_8_bits_were(photo, monkeypatch):
+    monkeypatch.setattr("srkd.inference.upscaler.choose_precision", lambda *_: "bf16")
+    upscaler, exact = (Upscaler(NETWORK, device="cpu", precision=given) for given in ("auto", "fp32"))
+    deep = photo[:16, :16].astype(np.uint16) * 257
+    assert not np.array_equal(upscaler(photo[:16, :16]), exact(photo[:16, :16]))
+    assert upscaler.precision == "bf16"
+    assert np.array_equal(upscaler(deep), exact(deep))
+
+
+def test_memory_is_above_0():
+    with pytest.raises(InputError, match=r"`memory_mb` \(=-1\) must be above 0"):
+        Upscaler(NETWORK, memory_mb=-1)
