@@ -80,8 +80,10 @@ def test_the_result_says_so_and_compares_with_its_like_only(images, tmp_path, ca
     with pytest.raises(InputError, match="different protocols don't compare"):
         gather([read_result(plain), read_result(noisy)])
     capsys.readouterr()
-    # what was found before is not taken for bicubic's
-    assert main([*command, str(noisy)]) == 0
+    # what was found before is neither dropped nor taken for bicubic's
+    assert main([*command, str(noisy)]) == 2
+    assert "figures of another protocol" in capsys.readouterr().err
+    assert main([*command, str(noisy), "--overwrite"]) == 0
     assert json.loads(noisy.read_text())["summary"][0]["psnr"] == json.loads(plain.read_text())["summary"][0]["psnr"]
 
 
