@@ -76,3 +76,13 @@ def test_wrong_input_exits_2_and_writes_nothing(odd, checkpoint, tmp_path, capsy
         assert main(["upscale", *command]) == 2, command
         assert message in capsys.readouterr().err
     assert not (tmp_path / "o").exists() and not (tmp_path / "o.png").exists()
+
+
+def test_what_a_folder_holds_beside_images_is_told(checkpoint, tmp_path, photo, capsys):
+    write_image(tmp_path / "mix" / "a.png", photo[:8, :8].copy())
+    (tmp_path / "mix" / "more").mkdir()
+    (tmp_path / "mix" / "clip.mp4").write_bytes(b"a video")
+    (tmp_path / "mix" / ".hidden").write_bytes(b"")
+    assert main(["upscale", str(tmp_path / "mix"), "-m", str(checkpoint), "-o", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    assert f"Left out: 2 in the folders that are no images, such as {tmp_path / 'mix' / 'clip.mp4'}." in said

@@ -107,7 +107,7 @@ def test_only_student_and_heads_are_trained_and_saved(name, batch):
     assert student <= set(method.state_dict())
     heads = set(method.state_dict()) - student
     # but for a frozen copy that exists nowhere else, which a resumed training needs
-    assert not [key for key in heads if "teacher" in key or "perceptual" in key and not key.endswith("_extra_state")]
+    assert not [key for key in heads if "teacher" in key or ("perceptual" in key and not key.endswith("_extra_state"))]
 
 
 def test_frozen_parts_follow_the_device_and_precision(name):
