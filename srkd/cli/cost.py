@@ -52,6 +52,8 @@ def run(args: argparse.Namespace) -> int:
     widths = [parse_width(text) for text in args.widths.split(",")] if args.widths else None
     size, device = _size(args.size), choose_device(args.device)
     pairs = [(model, width) for model in load_models(args.models) for width in model.widths(widths) if model.network]
+    if not pairs:
+        raise InputError("bicubic costs nothing that is counted here: name a network.")
     runs = 0 if args.no_latency else args.runs
     rows: list[Cost] = []
     with progress_bar() as progress:
