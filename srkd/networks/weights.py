@@ -215,8 +215,8 @@ def network_of(weights: Weights, given: Mapping[str, Any] | None = None) -> Netw
     if not isinstance(described, dict) or "type" not in described:
         raise InputError(
             f"checkpoint {weights.path} does not say which network it holds (no 'network_g'); "
-            "name it in an option file (network_g and path.pretrain_network_g). Files of other projects can be measured "
-            "and upscaled with, not exported."
+            "name it in an option file (network_g and path.pretrain_network_g). Files of other projects can be "
+            "measured and upscaled with, not exported."
         )
     options = dict(described)
     network = build_network(str(options.pop("type")), options, where=f"checkpoint {weights.path}: network_g")
