@@ -134,18 +134,41 @@ def differences(folder: Path) -> str:
     pairs = [(CONTROLS.get(name, NAMES["scratch"]), name) for name in arms if name != first]
     largest = Counter(row.set for row in read_result(file).rows).most_common(1)[0][0]
     items = compare([(arms[control], arms[arm]) for control, arm in pairs], "psnr", sets=[largest])
-    header = ["", f"{largest} PSNR", "compared with", "difference", "over images", "over seeds", "verdict"]
-    return table(header, [comparison(item) for item in items if item.set != ALL])
+    header = [
+        "",
+        f"{largest} PSNR",
+        "compared with",
+        "difference",
+        "seed by seed",
+        "over images",
+        "over seeds",
+        "verdict",
+    ]
+    seeds = [seed_by_seed(arms[arm], arms[control], largest) for control, arm in pairs]
+    chosen = [item for item in items if item.set != ALL]
+    return table(header, [comparison(*row) for row in zip(chosen, seeds, strict=True)])
 
 
-def comparison(item: Comparison) -> list[str]:
+def seed_by_seed(arm: Arm, control: Arm, test_set: str) -> str:
+    """Differences in PSNR between runs of one seed, which see the same patches in the same order."""
+    theirs = {run.model.rpartition("_seed")[2]: run for run in control.runs}
+    pairs = [(run, theirs.get(run.model.rpartition("_seed")[2])) for run in arm.runs]
+    found = [
+        np.mean([run.rows[at].metrics["psnr"] - other.rows[at].metrics["psnr"] for at in run.rows if at[0] == test_set])
+        for run, other in pairs
+        if other
+    ]
+    return " ".join(f"{difference:+.3f}" for difference in found)
+
+
+def comparison(item: Comparison, seeds_alone: str) -> list[str]:
     """A row of `differences`; the verdict is after Holm's correction, the 95 % intervals are each for itself."""
     assert item.means and item.difference
     seeds = item.seeds.difference if item.seeds else None
     verdict = item.verdict if seeds else f"{item.verdict}, over images"
     mean, difference = f"{item.means[1]:.3f}", f"{item.difference.mean:+.3f}"
     name, control = (arm.partition("@")[0] for arm in (item.arm, item.baseline))  # the table says it is a quarter
-    return [name, mean, control, difference, interval(item.difference), interval(seeds), verdict]
+    return [name, mean, control, difference, seeds_alone, interval(item.difference), interval(seeds), verdict]
 
 
 def interval(estimate: Estimate | None) -> str:
