@@ -86,7 +86,7 @@ def perform(job: Job) -> int:
 
     from srkd.cli.display import progress_bar, show_line, show_result, stdout_console
     from srkd.evaluation.benchmark import benchmarks
-    from srkd.evaluation.journal import Journal, name_of_width
+    from srkd.evaluation.journal import Journal, name_of_width, plain
     from srkd.evaluation.perceptual import perceptual_column
     from srkd.evaluation.results import BICUBIC
     from srkd.evaluation.tables import write_result
@@ -97,14 +97,15 @@ def perform(job: Job) -> int:
     paths = output_paths(job)  # a wrong name is known before the work, not after it
     journals = [Journal(path, reuse=not job.overwrite) for path in paths]
     wanted = {
-        (test_set.name, model.name.removesuffix("+"), name_of_width(width))
+        (test_set.name, plain(model.name), name_of_width(width))
         for test_set in job.sets
         for model in job.models
         for width in model.widths(job.widths)
     } | {(test_set.name, BICUBIC, name_of_width(1.0)) for test_set in job.sets}
-    for journal, protocol in zip(journals, job.protocols, strict=False):
-        journal.keep(wanted, str(protocol.record()["description"]))
-    if journals:  # pictures are those of the first protocol
+    if journals:
+        for journal, protocol in zip(journals, job.protocols, strict=True):
+            journal.keep(wanted, str(protocol.record()["description"]))
+        # pictures are those of the first protocol
         journals[0].wanted = lambda row: (path := job.picture(row)) is None or path.exists()
     try:
         with progress_bar() as progress:

@@ -16,6 +16,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from srkd.types import InputError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -43,7 +45,6 @@ def run(args: argparse.Namespace) -> int:
     from srkd.evaluation.compare import compare, files_of, uneven_warnings
     from srkd.evaluation.results import BICUBIC
     from srkd.evaluation.verdicts import comparison_path, write_comparison
-    from srkd.types import InputError
 
     if args.output:
         comparison_path(args.output)

@@ -23,6 +23,11 @@ _FIELDS = ("set", "image", "model", "width", "seconds")
 _SAME = ("srkd_version", "srkd_git", "torch", "device", "hardware")
 
 
+def plain(model: str) -> str:
+    """A model's name without the plus of self-ensemble, or whose teacher it is: there may be one student more."""
+    return model.partition(" (teacher of ")[0].removesuffix("+")
+
+
 def name_of_width(width: float) -> str:
     """A width as text: 1/3 is one width, however many digits it has."""
     return f"{width:.4g}"
@@ -53,7 +58,7 @@ class Journal:
         """Refuse to replace results that this run will not find again.
 
         Args:
-            wanted: set, model and `name_of_width` of what it will find.
+            wanted: set, `plain` model and `name_of_width` of what it will find.
             protocol: description of its protocol.
 
         Raises:
@@ -62,7 +67,7 @@ class Journal:
         if not (self.reuse and self.result_path.exists()):
             return
         old = read_result(self.result_path)
-        found = {(row.set, row.model.removesuffix("+"), name_of_width(row.width)) for row in old.rows}
+        found = {(row.set, plain(row.model), name_of_width(row.width)) for row in old.rows}
         lost = sorted(found - {*wanted})
         there = "{1} at width {2} on {0}".format(*lost[0]) if lost else ""
         if not lost and old.protocol.get("description") != protocol:

@@ -5,7 +5,7 @@ Decoding is OpenCV's, so pixels equal BasicSR's; plain RGB PNGs are decoded to t
 
 - palette PNG: RGB, or RGBA where the palette has transparency; 1-bit images: grey 0 or 255;
 - grey with alpha: RGBA (the grey replicated); a colour key of a grey PNG is dropped;
-- EXIF orientation is applied to JPEGs; any other format keeps its pixels as stored (`imaging.profiles.upright`);
+- EXIF orientation is applied to JPEGs; other formats keep their pixels as stored (see `imaging.profiles`);
 - CMYK JPEG and TIFF: RGB by Pillow's plain conversion, without a colour profile; no values are converted by profiles;
 - floating-point and 32-bit integer files: refused; animated and multi-page files: the first frame;
 - truncated files: refused. A JPEG damaged in the middle can't be told from a whole one: it carries no checksum.

@@ -28,7 +28,7 @@ _TURNS: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
 _PART = 65_519  # bytes of a profile in one segment of a JPEG
 
 
-def upright(path: Path, image: NDArray[Any]) -> tuple[NDArray[Any], bytes]:
+def upright_and_profile(path: Path, image: NDArray[Any]) -> tuple[NDArray[Any], bytes]:
     """`image`, as read from `path`, turned as EXIF says, and its ICC profile.
 
     A JPEG's decoder and a TIFF's have turned it already. The profile is b"" where there is none, or where it is not of

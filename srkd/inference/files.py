@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from srkd.atomic import atomic_path
 from srkd.imaging.files import IMAGE_SUFFIXES, check_writable, list_images, read_image, write_image
-from srkd.imaging.profiles import KEPT_IN, upright
+from srkd.imaging.profiles import KEPT_IN, upright_and_profile
 from srkd.inference.upscaler import Upscaler
 from srkd.inference.video import VIDEO_SUFFIXES, is_video, upscale_video
 from srkd.types import InputError, WorkError
@@ -111,13 +111,8 @@ def upscale_files(
                 upscale_video(upscaler, source, target, prepare=prepare, progress=_share(progress, source))
             else:
                 upscale_file(upscaler, source, target, prepare=prepare)
-        except (
-            InputError,
-            WorkError,
-            OSError,
-            RuntimeError,
-            MemoryError,
-        ) as error:  # RuntimeError: out of a device's memory
+        # RuntimeError: out of a device's memory
+        except (InputError, WorkError, OSError, RuntimeError, MemoryError) as error:
             failures.append(f"{source}: {str(error) or type(error).__name__}")
         progress(source, 1.0)
     return failures
@@ -135,7 +130,7 @@ def upscale_file(
     Raises:
         InputError: the image cannot be read, or the target's format cannot hold it.
     """
-    image, profile = upright(source, read_image(source))
+    image, profile = upright_and_profile(source, read_image(source))
     check_writable(target, image)  # before the work, not after it
     if profile and target.suffix.lower() not in KEPT_IN:
         log.warning("%s: %s does not keep its colour profile.", source, target)

@@ -17,7 +17,7 @@ from torch import nn
 
 from srkd.compat.loading import load_network
 from srkd.imaging.files import read_image
-from srkd.imaging.profiles import upright
+from srkd.imaging.profiles import upright_and_profile
 from srkd.inference.device import choose_device
 from srkd.inference.ensemble import SelfEnsemble
 from srkd.inference.forward import Image, upscale_images
@@ -160,7 +160,7 @@ class Upscaler:
         if isinstance(picture, Pillow.Image):
             return Pillow.fromarray(self.upscale(_from_pillow(picture)))
         if isinstance(picture, str | Path):
-            picture, _ = upright(Path(picture), read_image(picture))
+            picture, _ = upright_and_profile(Path(picture), read_image(picture))
         return self.upscale(picture)
 
     def batch(self, images: Sequence[Image], *, size: int = 8) -> list[Image]:

@@ -68,3 +68,17 @@ def test_benchmark_adds_the_teacher_unasked(students, folder, tmp_path):
     ]
     assert main([*command, "--no-teacher", "--overwrite"]) == 0
     assert len(json.loads(out.read_text())["summary"]) == 2
+
+
+def test_a_second_student_of_a_teacher_adds_rows(students, folder, tmp_path):
+    """The teacher's row then has another name, and is still the teacher's."""
+    out, names = tmp_path / "x.json", ["a", "b"]
+    command = ["--sets", str(folder), "--widths", "0.5", "-o", str(out), "--device", "cpu"]
+    assert main(["benchmark", str(students[names[0]]), *command]) == 0
+    assert main(["benchmark", *(str(students[name]) for name in names), *command]) == 0
+    assert {row["model"] for row in json.loads(out.read_text())["summary"]} == {
+        "bicubic",
+        "a",
+        "b",
+        "big (teacher of a, b)",
+    }

@@ -6,7 +6,7 @@ from PIL import Image, ImageCms
 
 from srkd.cli import main
 from srkd.imaging.files import read_image, write_image
-from srkd.imaging.profiles import upright
+from srkd.imaging.profiles import upright_and_profile
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 ORIENTATION = 0x0112
@@ -21,7 +21,7 @@ def picture(photo):
 def test_a_profile_is_read(picture, tmp_path, suffix):
     path = tmp_path / f"x{suffix}"
     picture.save(path, icc_profile=PROFILE)
-    assert upright(path, read_image(path))[1] == PROFILE
+    assert upright_and_profile(path, read_image(path))[1] == PROFILE
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
@@ -39,9 +39,9 @@ def test_a_profile_is_written_beside_the_same_pixels(photo, tmp_path, suffix, le
 def test_a_profile_of_other_colours_is_dropped(picture, tmp_path):
     """CMYK has become RGB, and RGB's profile is not grey's."""
     picture.convert("CMYK").save(tmp_path / "x.jpg", icc_profile=PROFILE[:16] + b"CMYK" + PROFILE[20:])
-    assert upright(tmp_path / "x.jpg", read_image(tmp_path / "x.jpg"))[1] == b""
+    assert upright_and_profile(tmp_path / "x.jpg", read_image(tmp_path / "x.jpg"))[1] == b""
     picture.convert("L").save(tmp_path / "x.png", icc_profile=PROFILE)
-    assert upright(tmp_path / "x.png", read_image(tmp_path / "x.png"))[1] == b""
+    assert upright_and_profile(tmp_path / "x.png", read_image(tmp_path / "x.png"))[1] == b""
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -55,7 +55,7 @@ def test_pictures_stand_upright(picture, tmp_path, suffix, orientation):
     picture.save(path, exif=exif, **({"lossless": True} if suffix == ".webp" else {}))
     with Image.open(path) as image:
         expected = np.asarray(ImageOps.exif_transpose(image))
-    found, _ = upright(path, read_image(path))
+    found, _ = upright_and_profile(path, read_image(path))
     assert found.shape == expected.shape
     assert np.abs(found.astype(int) - expected).max() <= (3 if suffix == ".jpg" else 0)  # two decoders
 
