@@ -6,7 +6,7 @@ import logging
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,13 +15,12 @@ if TYPE_CHECKING:
     from srkd.evaluation.results import Result
 
 
-def stdout_console(kind: type[Console] | None = None) -> Console:
+def stdout_console(file: Any = None) -> Console:
     """The console that commands print to; a file or a pipe is wide enough for every table."""
     from rich.console import Console
 
-    make = kind or Console
-    console = make()
-    return console if console.is_terminal else make(width=max(console.width, 160))
+    console = Console(file=file)
+    return console if console.is_terminal else Console(file=file, width=max(console.width, 160))
 
 
 def show_result(console: Console, result: Result, written: Sequence[Path]) -> None:

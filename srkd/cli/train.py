@@ -36,10 +36,10 @@ def run(args: argparse.Namespace) -> int:
     from srkd.engine.build import Start, build_trainer
     from srkd.engine.check import check
     from srkd.engine.distributed import leave_world
-    from srkd.engine.logging import LastingConsole, console_logging
+    from srkd.engine.logging import LastingStream, console_logging
     from srkd.options import load_train_options
 
-    console = stdout_console(LastingConsole)
+    console = stdout_console(LastingStream())
     console_logging(console, level=logging.INFO if os.environ.get("RANK", "0") == "0" else logging.WARNING)
     opt = load_train_options(args.opt, [*args.overrides, *args.force_yml])
     if args.debug:

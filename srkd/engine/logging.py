@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import os
+import sys
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -27,14 +28,37 @@ STARVED = 0.1
 """Share of the time that a run may wait for data before it is told what to change."""
 
 
-class LastingConsole(Console):
-    """A console that a training outlives: when nobody reads it any more, it is silent."""
+class LastingStream:
+    """Standard output that a training outlives: when nobody reads it any more, it is silent.
 
-    def on_broken_pipe(self) -> None:
-        """Called by rich, whose own way is to end the program."""
-        self.quiet = True
+    Rich writes to it in several places and threads; a terminal that is gone or a full disk is an error in any of them.
+    """
+
+    @property
+    def _stream(self) -> TextIO:
+        return getattr(sys.stdout, "rich_proxied_file", sys.stdout)  # while there is a bar, rich stands before it
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """As of a file; nothing is raised."""
+        try:
+            return self._stream.write(text)
+        except OSError:
+            return self._give_up()
+
+    def flush(self) -> None:
+        """As of a file; nothing is raised."""
+        try:
+            self._stream.flush()
+        except OSError:
+            self._give_up()
+
+    def _give_up(self) -> int:
         with suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())  # what is in buffers goes there too
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())  # what is in buffers goes there too
+        return 0
 
 
 class ConsoleHandler(logging.Handler):
@@ -47,10 +71,7 @@ class ConsoleHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record, its level named from WARNING up."""
         level = "" if record.levelno < logging.WARNING else f"{record.levelname}: "
-        try:
-            self.console.print(level + record.getMessage(), markup=False, highlight=False, soft_wrap=True)
-        except OSError:  # a terminal that is gone, a full disk
-            self.console.on_broken_pipe()
+        self.console.print(level + record.getMessage(), markup=False, highlight=False, soft_wrap=True)
 
 
 def console_logging(console: Console, *, level: int = logging.INFO) -> None:
@@ -136,8 +157,7 @@ class RunLog:
 
     def __exit__(self, *exception: object) -> None:
         if self._progress:
-            with suppress(OSError):  # a terminal that is gone
-                self._progress.stop()
+            self._progress.stop()
         if self._file_handler:
             log.removeHandler(self._file_handler)
             self._file_handler.close()
