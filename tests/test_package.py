@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted((ROOT / "srkd").rglob("*.py"))
 HEAVY = {"basicsr", "cv2", "kornia", "numpy", "pydantic", "scipy", "skimage", "spandrel", "torch", "torchvision"}
 MOST_LINES_OF_A_FILE = 350
-MOST_LINES_OF_CODE = 13_500  # docs/decisions/0004-size-of-the-package.md
+MOST_LINES_OF_CODE = 17_500  # docs/decisions/0004-size-of-the-package.md
 
 
 def module_name(source: Path) -> str:
