@@ -14,7 +14,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from srkd.networks.blocks import SubPixelUpsampler
+from srkd.networks.blocks import DirectUpsampler, SubPixelUpsampler
 from srkd.networks.carn import CARN
 from srkd.networks.edsr import EDSR
 from srkd.networks.fsrcnn import FSRCNN
@@ -71,9 +71,10 @@ def fold_range(network: EDSR | RCAN | CARN) -> None:
 
 def fold_mean(network: EDSR | RCAN | CARN) -> None:
     """Put the mean that is added at the end into the last convolution, in place; the range has to be folded before."""
-    assert network.img_range == 1 and network.conv_last.bias is not None
+    last = network.last_convolution if isinstance(network, EDSR) else network.conv_last
+    assert network.img_range == 1 and last.bias is not None
     mean = network.shift.mean
-    network.conv_last.bias += mean
+    last.bias += mean.expand(network.num_out_ch).repeat_interleave(len(last.bias) // network.num_out_ch)
     network.shift = _Centre(mean)  # pyright: ignore[reportAttributeAccessIssue]: it has the same two methods
 
 
@@ -97,12 +98,13 @@ class _Centre(nn.Module):
 
 
 def replace_pixel_shuffle(network: nn.Module) -> None:
-    """Replace each PixelShuffle of the sub-pixel upsamplers by `shuffle_by_convolution`, in place.
+    """Replace each PixelShuffle of the upsamplers by `shuffle_by_convolution`, in place.
 
     Raises:
         InputError: there is none.
     """
-    upsamplers = [module for module in network.modules() if isinstance(module, SubPixelUpsampler) and module.factors]
+    kinds = SubPixelUpsampler | DirectUpsampler
+    upsamplers = [module for module in network.modules() if isinstance(module, kinds) and module.factors]
     if not upsamplers:
         raise InputError(
             f"{type(network).__name__} has no PixelShuffle that --conv-transpose could replace: its upsampling is a "

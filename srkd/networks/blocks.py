@@ -121,6 +121,28 @@ class SubPixelUpsampler(nn.Sequential):
         return radius + 1 / resolution
 
 
+class DirectUpsampler(nn.Sequential):
+    """One convolution to s² times the image's channels, then one PixelShuffle: features in, image out.
+
+    All of it but the shuffle is at low resolution, so it costs a fraction of `SubPixelUpsampler` and the convolution
+    after it. What it gives is the image: its output channels are the same at every width.
+
+    Args:
+        scale: s, any whole number.
+        num_feat: channels at full width.
+        num_out_ch: channels of the image.
+    """
+
+    def __init__(self, scale: int, num_feat: int, num_out_ch: int) -> None:
+        self.factors = [scale] if scale > 1 else []
+        super().__init__(SlimConv2d(num_feat, num_out_ch * scale**2, 3, padding=1), nn.PixelShuffle(scale))
+
+    @property
+    def radius(self) -> int:
+        """How many low-resolution pixels it sees in each direction."""
+        return 1
+
+
 def reconstruct(
     upsample: SubPixelUpsampler, conv_last: SlimConv2d, features: Tensor, *, rows: int | None = None
 ) -> Tensor:

@@ -186,6 +186,7 @@ def _require_expressible(name: str, options: Mapping[str, Any], dialect: str) ->
         f"img_range (={img_range:g}) must be 255": dialect == "torchsr" and img_range != 255,
         f"img_range (={img_range:g}) must be a whole number": img_range != int(img_range),
         f"upscale (={scale}) must be 1, 2, 3 or 4": dialect == "csd" and scale not in (1, 2, 3, 4),
+        "upsampler must be two_step": options.get("upsampler", "two_step") != "two_step",
     }
     if name == "RCAN":
         feat, factor, res_scale = options["num_feat"], options["squeeze_factor"], options["res_scale"]

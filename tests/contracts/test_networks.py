@@ -13,12 +13,15 @@ from srkd.networks.slim import narrow
 from srkd.networks.weights import load_network, save_network
 from srkd.registry import NETWORKS, option_names
 
+DIRECT = "EDSR direct"
 SMALL = {"num_feat": 6, "num_group": 2, "num_block": 2, "squeeze_factor": 2, "num_shrink": 4, "num_map": 2}
 
 
 def build(name, scale, seed=0):
     """A small network; each option in `SMALL` goes to the networks that have it."""
     torch.manual_seed(seed)
+    if name == DIRECT:
+        return NETWORKS.get("EDSR")(num_feat=6, num_block=2, upscale=scale, upsampler="direct")
     component = NETWORKS.get(name)
     small = {key: value for key, value in SMALL.items() if key in option_names(component)}
     return component(**small, upscale=scale)
@@ -48,7 +51,7 @@ def slice_of(network, width):
     return masks
 
 
-@pytest.fixture(params=NETWORKS.names())
+@pytest.fixture(params=[*NETWORKS.names(), DIRECT])
 def name(request):
     return request.param
 
@@ -185,6 +188,7 @@ def test_export_computes_the_same(name, suffix, tmp_path):
     assert (tmp_path / f"small{suffix}").exists()
 
 
+@pytest.mark.parametrize("name", NETWORKS.names())
 def test_every_option_is_documented(name):
     component = NETWORKS.get(name)
     for option in option_names(component):

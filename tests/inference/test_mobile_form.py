@@ -15,6 +15,10 @@ WITH_SHIFT = {
     "EDSR": lambda **more: EDSR(num_feat=8, num_block=2, res_scale=0.1, **more),
     "EDSR without mean": lambda **more: EDSR(num_feat=8, num_block=1, rgb_mean=(0.0, 0.0, 0.0), **more),
     "grey EDSR": lambda **more: EDSR(num_in_ch=1, num_out_ch=1, num_feat=8, num_block=1, rgb_mean=(0.4,), **more),
+    "direct EDSR": lambda **more: EDSR(num_feat=8, num_block=2, upsampler="direct", **more),
+    "grey direct EDSR": lambda **more: EDSR(
+        num_in_ch=1, num_out_ch=1, num_feat=8, num_block=1, rgb_mean=(0.4,), upsampler="direct", **more
+    ),
     "RCAN": lambda **more: RCAN(num_feat=8, num_group=2, num_block=2, squeeze_factor=4, **more),
     "CARN": lambda **more: CARN(num_feat=8, num_group=2, num_block=2, img_range=255.0, **more),
 }

@@ -11,6 +11,7 @@ NETWORKS = {
     "EDSR x4": lambda: EDSR(num_feat=32, num_block=1, upscale=4, img_range=1.0),
     "EDSR x3": lambda: EDSR(num_feat=16, num_block=1, upscale=3, img_range=1.0),
     "EDSR x1": lambda: EDSR(num_feat=16, num_block=1, upscale=1, img_range=1.0),
+    "direct EDSR x4": lambda: EDSR(num_feat=32, num_block=1, upscale=4, img_range=1.0, upsampler="direct"),
     "RCAN x2": lambda: RCAN(num_feat=16, num_group=1, num_block=1, upscale=2, squeeze_factor=4, img_range=1.0),
     "CARN x8": lambda: CARN(num_feat=16, num_group=1, num_block=1, upscale=8),
 }

@@ -5,6 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from srkd.metrics.cost import multi_adds
+from srkd.networks.dialects import DIALECTS, to_dialect
 from srkd.networks.edsr import EDSR
 from srkd.networks.slim import MeanShift, channels_at, narrow
 
@@ -85,8 +87,62 @@ def test_receptive_field_is_exact():
 
 
 @pytest.mark.parametrize(
-    "options", [{"num_feat": 0}, {"num_block": -1}, {"upscale": 5}, {"img_range": 0.0}, {"rgb_mean": (0.1, 0.2)}]
+    "options",
+    [
+        {"num_feat": 0},
+        {"num_block": -1},
+        {"upscale": 5},
+        {"upscale": 0, "upsampler": "direct"},
+        {"img_range": 0.0},
+        {"rgb_mean": (0.1, 0.2)},
+    ],
 )
 def test_bad_options_name_the_option_and_value(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         EDSR(**options)
+
+
+def direct(num_feat=8, num_block=2, upscale=4, **more):
+    return EDSR(num_feat=num_feat, num_block=num_block, upscale=upscale, upsampler="direct", **more)
+
+
+def test_direct_upsampler_is_one_convolution_and_one_shuffle():
+    torch.manual_seed(0)
+    network = direct(img_range=1.0, rgb_mean=(0.0, 0.0, 0.0))
+    features = []
+    network.features.register_forward_hook(lambda module, inputs, output: features.append(output))
+    image = network(torch.rand(2, 3, 7, 5))
+    last = network.last_convolution
+    planes = torch.nn.functional.conv2d(features[0], last.weight, last.bias, padding=1)
+    for channel in range(3):  # row i and column j of each 4 × 4 block come from plane 16·channel + 4·i + j
+        for i, j in ((0, 0), (1, 3), (3, 2)):
+            torch.testing.assert_close(image[:, channel, i::4, j::4], planes[:, 16 * channel + 4 * i + j])
+    assert "conv_last" not in dict(network.named_modules())
+
+
+def test_direct_upsampler_costs_what_is_published_of_it():
+    """64 × 9 at ×4 for a 1280 × 720 image: 731 K parameters and 42 G multiply-adds, its quarter 51 K and 2.9 G."""
+    network = direct(64, 9)
+    small = narrow(network, 0.25)
+    assert (count(network), count(small)) == (731_120, 51_488)
+    cost = [multi_adds(each, height=180, width_px=320) / 1e9 for each in (network, small)]
+    assert cost == pytest.approx([42.0, 2.92], rel=0.01)
+    assert small.last_convolution.out_channels == 48
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3, 4, 5, 6])
+def test_direct_upsampler_takes_any_whole_scale(scale):
+    assert direct(upscale=scale)(torch.rand(1, 3, 4, 6)).shape == (1, 3, 4 * scale, 6 * scale)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_other_code_bases_have_no_direct_upsampler(dialect):
+    with pytest.raises(ValueError, match="cannot express this EDSR: upsampler must be two_step"):
+        to_dialect(direct(), dialect)
+
+
+def test_the_two_upsamplers_are_not_mistaken_for_each_other():
+    two_step = EDSR(num_feat=8, num_block=2, upscale=4)
+    with pytest.raises(RuntimeError, match="conv_last"):
+        two_step.load_state_dict(direct().state_dict())
+    assert two_step.config["upsampler"] == "two_step" and direct().config["upsampler"] == "direct"
