@@ -103,8 +103,11 @@ def replace_pixel_shuffle(network: nn.Module) -> None:
     Raises:
         InputError: there is none.
     """
-    kinds = SubPixelUpsampler | DirectUpsampler
-    upsamplers = [module for module in network.modules() if isinstance(module, kinds) and module.factors]
+    upsamplers = [
+        module
+        for module in network.modules()
+        if isinstance(module, SubPixelUpsampler | DirectUpsampler) and module.factors
+    ]
     if not upsamplers:
         raise InputError(
             f"{type(network).__name__} has no PixelShuffle that --conv-transpose could replace: its upsampling is a "
