@@ -24,6 +24,7 @@ from srkd.engine.checkpoint import Folder, archive, load_state, seed_everything
 from srkd.engine.distributed import World, gather_objects, join_world
 from srkd.engine.logging import RunLog, recording
 from srkd.engine.optim import Ema
+from srkd.engine.origin import hash_of_order, origin_of_run
 from srkd.engine.schedule import constant, with_warmup
 from srkd.engine.trainer import Settings, Trainer
 from srkd.engine.validation import Metric, Validator
@@ -137,6 +138,7 @@ def _build(opt: TrainOptions, start: Start, records: Sequence[logging.LogRecord]
         run_log=run_log,
         ema=Ema(student, decay=opt.train.ema_decay, warmup=opt.train.ema_warmup) if opt.train.ema_decay else None,
         validate=validator if validation else None,
+        origin=origin_of_run(opt.manual_seed, student, hash_of_order(batches, settings.accumulate), state),
     )
     seed_everything(opt.manual_seed + world.rank)
     if state:

@@ -20,6 +20,7 @@ from srkd.engine.distributed import World, any_rank, gather_objects, parallel
 from srkd.engine.finite import FiniteWatch, NonFiniteLossError, check_weights
 from srkd.engine.logging import RunLog
 from srkd.engine.optim import Ema, load_optimizer
+from srkd.engine.origin import Origin
 from srkd.engine.runtime import OUT_OF_MEMORY, Clock, on_signals, tell_at_once
 from srkd.engine.schedule import Rate
 from srkd.imaging.color import rgb_to_y_tensor
@@ -74,6 +75,7 @@ class Trainer:
         run_log: where lines and values go.
         ema: average of the student, or None.
         validate: see `Validate`; None for no validation.
+        origin: where the run began; None for one that was begun by version 0.1.
     """
 
     def __init__(
@@ -89,17 +91,16 @@ class Trainer:
         run_log: RunLog,
         ema: Ema | None = None,
         validate: Validate | None = None,
+        origin: Origin | None = None,
     ) -> None:
         self.method, self.batches, self.optimizer, self.rate = method, batches, optimizer, rate
         self.settings, self.world, self.folder, self.log = settings, world, folder, run_log
-        self.ema, self.validate = ema, validate
+        self.ema, self.validate, self.origin = ema, validate, origin
         self.parallel = parallel(method, world)
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=settings.precision == "fp16")
         self.base_rates = [group["lr"] for group in optimizer.param_groups]
-        self.iteration = 0
+        self.iteration, self.interrupted, self.best = 0, 0, Best()
         self.held = ExitStack()  # what is given back when the run ends
-        self.best = Best()
-        self.interrupted = 0
         self.last_saved: Path | None = None
         self.watch = FiniteWatch()
 
@@ -311,6 +312,7 @@ class Trainer:
             widths=self.method.widths,
             training_set=self.batches.name,
             companions=self.method.companions,
+            origin=self.origin.record() if self.origin else None,
         )
 
     def state(self, states: list[dict[str, Any]]) -> dict[str, Any]:
@@ -324,6 +326,7 @@ class Trainer:
             "ema_updates": self.ema.updates if self.ema else 0,
             "best": {"value": self.best.value, "iter": self.best.iter, "records": self.best.records},
             "random": states,
+            "origin": self.origin.record() if self.origin else None,
         }
 
     def restore(self, state: dict[str, Any], params_ema: Mapping[str, Tensor] | None) -> None:

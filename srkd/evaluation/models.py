@@ -27,7 +27,7 @@ from srkd.inference.upscaler import Upscaler
 from srkd.inference.widths import narrowed, trained_at
 from srkd.metrics.cost import multi_adds, parameters
 from srkd.networks.slim import Network
-from srkd.networks.weights import Weights, read_weights
+from srkd.networks.weights import Weights, origin_of, read_weights
 from srkd.types import InputError
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,8 @@ class Model:
     Attributes:
         name: the word in tables.
         network: the network at full width.
-        origin: what a result file says of it: path, sha256, key, iter, method.
+        origin: what a result file says of it: path, sha256, key, iter, method; and seed, start and
+            data order of its training, where its file records them.
         only: the widths it is evaluated at whatever is asked for, such as a teacher's full one.
     """
 
@@ -105,6 +106,7 @@ def model_of(network: Network, weights: Weights, *, name: str) -> Model:
         "key": weights.key,
         "iter": weights.meta.get("iter"),
         "method": weights.meta.get("method"),
+        **origin_of(weights),
     }
     return Model(name, network, origin)
 

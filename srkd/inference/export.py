@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from srkd.inference.widths import narrowed, warn_untrained
 from srkd.networks.dialects import to_dialect
 from srkd.networks.pretrained import resolve
 from srkd.networks.slim import Network
-from srkd.networks.weights import load_network, network_of, read_weights, save_network
+from srkd.networks.weights import load_network, network_of, origin_of, read_weights, save_network
 from srkd.types import InputError, WorkError
 
 SUFFIXES = (".pth", ".safetensors", ".onnx", ".pt2")
@@ -41,6 +41,7 @@ class Source:
         iter: training iterations done.
         training_set: name of the training data.
         data_licence: under which these data may be used.
+        origin: where its training began (`srkd.networks.weights.origin_of`).
     """
 
     network: Network
@@ -49,6 +50,7 @@ class Source:
     iter: int | None = None
     training_set: str | None = None
     data_licence: str | None = None
+    origin: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,7 @@ def open_source(
         meta.get("iter"),
         training_set or meta.get("training_set"),
         data_licence or meta.get("data_licence"),
+        origin_of(weights),
     )
 
 
@@ -224,6 +227,7 @@ def _write(
             method=source.method,
             training_set=source.training_set,
             data_licence=source.data_licence,
+            origin=source.origin,
         )
         return {"PyTorch": load_network(path)}
     graph = record(mobile_form(small, conv_transpose=form.conv_transpose) if form.mobile else small, size=form.size)

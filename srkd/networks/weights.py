@@ -1,7 +1,7 @@
 """Network files: a checkpoint that knows its own network, readable by BasicSR and by `torch.load(weights_only=True)`.
 
-`.pth`: `{params, params_ema, network_g: {type, …}, scale, iter, method, widths, training_set, data_licence, srkd}`, the
-last being the version of srkd and its commit.
+`.pth`: `{params, params_ema, network_g: {type, …}, scale, iter, method, widths, training_set, data_licence, seed,
+start, data_order, srkd}`: `origin_of` reads three of them; the last is the version of srkd and its commit.
 `.safetensors`: the tensors, and the rest as one JSON string `srkd` in the metadata.
 Files of EDSR-PyTorch, torchSR and CSD are read too, and converted (`srkd.networks.dialects`).
 """
@@ -239,6 +239,12 @@ def _converted_network(weights: Weights, converted: Converted, given: Mapping[st
     return network
 
 
+def origin_of(weights: Weights) -> dict[str, Any]:
+    """What a file records of where its training began: `seed`, `start`, `data_order`; empty for files before 0.2."""
+    kinds = {"seed": int, "start": str, "data_order": str}
+    return {name: weights.meta[name] for name, kind in kinds.items() if isinstance(weights.meta.get(name), kind)}
+
+
 def build_network(kind: str, options: Mapping[str, Any], *, where: str = "network_g") -> Network:
     """Build the registered network `kind` from its options; every error is an `InputError` that begins with `where`."""
     try:
@@ -270,6 +276,7 @@ def save_network(
     training_set: str | None = None,
     data_licence: str | None = None,
     companions: Mapping[str, torch.nn.Module] | None = None,
+    origin: Mapping[str, Any] | None = None,
 ) -> None:
     """Write `network` to `path` (`.pth` or `.safetensors`) atomically, with all that is needed to load it again.
 
@@ -283,6 +290,7 @@ def save_network(
         training_set: name of the training data.
         data_licence: under which these data may be used.
         companions: modules that a later training needs beside the network, by name (`load_companion`); `.pth` only.
+        origin: the training's `seed`, and hashes of its `start` and `data_order` (`origin_of`).
 
     Raises:
         InputError: no file can name this network so that it is found again.
@@ -301,6 +309,7 @@ def save_network(
         "widths": list(widths) if widths else None,
         "training_set": training_set,
         "data_licence": data_licence,
+        **(origin or {}),
         "srkd": provenance(),
     }
     params = _contiguous(network.state_dict())
