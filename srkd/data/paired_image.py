@@ -54,7 +54,8 @@ class PairedImageDataset:
         degradation: how the lq images are made instead, without dataroot_lq: `{type: BD}`, `{type: DN, sigma: 30}`,
             `{type: JPEG, quality: 50}`; see `Degradation`.
         filename_tmpl: stem of the lq file, `{}` being the gt's; `{}x4` is tried by itself where `{}` finds nothing.
-        meta_info_file: its lines (`0001_s001.png (480,480,3)`) choose and order the gt images.
+        meta_info_file: its lines (`0001_s001.png (480,480,3)`) choose and order the gt images. With several folders a
+            list of as many, null for a folder that is taken whole.
         io_backend: see `IOBackend`.
         gt_size: side of the square gt patches, a multiple of the scale. None: whole images.
         use_hflip: flip half of the patches horizontally.
@@ -79,7 +80,7 @@ class PairedImageDataset:
         dataroot_lq: str | list[str] | None = None,
         degradation: Degradation = BICUBIC,
         filename_tmpl: str = "{}",
-        meta_info_file: str | None = None,
+        meta_info_file: str | list[str | None] | None = None,
         io_backend: IOBackend = IOBackend(),
         gt_size: int | None = None,
         use_hflip: bool = False,
@@ -109,7 +110,7 @@ class PairedImageDataset:
             roots_lq,
             scale=scale,
             filename_tmpl=filename_tmpl,
-            meta_info_file=None if meta_info_file is None else Path(meta_info_file).expanduser(),
+            meta_info_files=_meta_info_files(meta_info_file, roots_gt),
         )
         self.skipped: list[str] = []
         if gt_size is not None and small_images == "skip":
@@ -191,6 +192,17 @@ class PairedImageDataset:
 
 def _paths(roots: str | list[str]) -> list[Path]:
     return [Path(root).expanduser() for root in ([roots] if isinstance(roots, str) else roots)]
+
+
+def _meta_info_files(given: str | list[str | None] | None, roots: list[Path]) -> list[Path | None]:
+    """One file, or None, for each root."""
+    files = given if isinstance(given, list) else [given] if given is not None else [None] * len(roots)
+    if len(files) != len(roots):
+        raise InputError(
+            f"meta_info_file names {len(files)} file(s) and dataroot_gt {len(roots)} folder(s): a list of folders "
+            "takes a list of as many files, with null for a folder whose images are all wanted."
+        )
+    return [None if file is None else Path(file).expanduser() for file in files]
 
 
 def _check_backend(backend: IOBackend, roots: list[Path]) -> None:

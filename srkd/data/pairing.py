@@ -26,9 +26,11 @@ def find_pairs(
     *,
     scale: int,
     filename_tmpl: str = "{}",
-    meta_info_file: Path | None = None,
+    meta_info_files: Sequence[Path | None] = (),
 ) -> list[Pair]:
     """Pair the images of each gt root with those of the lq root beside it (None: lq is made from gt).
+
+    `meta_info_files` holds the file that chooses a gt root's images, or None, for each of them; empty chooses nowhere.
 
     Raises:
         InputError: unequal lists, a missing or empty folder, an unpaired image, or sizes that are not `scale` apart.
@@ -40,13 +42,11 @@ def find_pairs(
             f"dataroot_gt lists {len(roots_gt)} folders and dataroot_lq {len(roots_lq)}; "
             "they are paired in order, so both need the same number."
         )
-    if meta_info_file is not None and len(roots_gt) > 1:
-        raise InputError(f"meta_info_file ({meta_info_file}) names images of one dataroot_gt, not of {len(roots_gt)}.")
     if filename_tmpl.count("{}") != 1:
         raise InputError(f"filename_tmpl is {filename_tmpl!r}; it must contain '{{}}' once, for the stem of the GT.")
     pairs: list[Pair] = []
     for number, root_gt in enumerate(roots_gt):
-        gts = stored_images(root_gt)
+        gts, meta_info_file = stored_images(root_gt), meta_info_files[number] if meta_info_files else None
         if meta_info_file is not None:
             gts = _restrict(gts, meta_info_file, root_gt)
         if roots_lq is None:

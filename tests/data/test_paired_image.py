@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,6 +93,18 @@ def test_meta_info_chooses_and_orders(folders: Folders, tmp_path: Path) -> None:
         dataset(folders, meta_info_file=str(meta))
     with pytest.raises(InputError, match="does not exist"):
         dataset(folders, meta_info_file=str(tmp_path / "absent.txt"))
+
+
+def test_meta_info_of_several_folders(folders: Folders, tmp_path: Path) -> None:
+    gt, lq = (str(root) for root in folders)
+    meta = tmp_path / "meta.txt"
+    meta.write_text("im3.png\nim1.png\n")
+    both: dict[str, Any] = {"scale": 2, "dataroot_gt": [gt, gt], "dataroot_lq": [lq, lq]}
+    data = PairedImageDataset(**both, meta_info_file=[str(meta), None])
+    assert data.names == ["im3", "im1", *(f"im{i}" for i in range(5))]
+    for wrong in (str(meta), [str(meta)], [None, None, None]):
+        with pytest.raises(InputError, match=r"meta_info_file names \d file.*2 folder.*null"):
+            PairedImageDataset(**both, meta_info_file=wrong)
 
 
 def test_missing_folder(folders: Folders, tmp_path: Path) -> None:
