@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,3 +47,9 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
         folded = {other.lower().replace("-", "_"): other for other in names}
         near = [folded[key] for key in [name.lower().replace("-", "_")] if key in folded]
     return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def shortened(value: Any) -> str:
+    """`repr(value)`, cut in its middle where it is longer than a message bears."""
+    text = repr(value)
+    return text if len(text) <= 120 else f"{text[:80]} … {text[-30:]}"

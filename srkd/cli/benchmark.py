@@ -171,7 +171,7 @@ def _from_arguments(args: argparse.Namespace) -> Job:
     from srkd.evaluation.protocols import degradation_of, protocol_of
     from srkd.evaluation.sets import find_set
     from srkd.inference.forward import takes_luma
-    from srkd.registry import parse_width
+    from srkd.signature import parse_width
 
     if not args.models or not args.sets:
         raise InputError("say what to evaluate, and on what: srkd benchmark MODEL… --sets SET… (or -opt FILE).")

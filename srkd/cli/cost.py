@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     from srkd.evaluation.models import load_models
     from srkd.inference.device import choose_device
     from srkd.provenance import environment
-    from srkd.registry import parse_width
+    from srkd.signature import parse_width
 
     if args.output and args.output.suffix != ".json":
         raise InputError(f"the file {args.output} must end in .json.")

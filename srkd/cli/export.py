@@ -110,7 +110,7 @@ def _size(text: str | None) -> tuple[int, int] | None:
 
 def _single(args: argparse.Namespace, source: Source, form: Form) -> int:
     from srkd.inference.export import export
-    from srkd.registry import parse_width
+    from srkd.signature import parse_width
 
     width = parse_width("1.0" if args.width is None else args.width)
     written = export(source, args.output, width=width, form=form, dialect=args.dialect, images=args.check_images)
@@ -124,7 +124,7 @@ def _family(args: argparse.Namespace, source: Source, form: Form) -> int:
     from srkd.atomic import atomic_write_text
     from srkd.inference.card import index
     from srkd.inference.export import SUFFIXES, export
-    from srkd.registry import parse_width
+    from srkd.signature import parse_width
 
     suffixes = [f".{name.strip().removeprefix('.')}" for name in (args.format or "onnx").split(",")]
     unknown = [suffix for suffix in suffixes if suffix not in SUFFIXES]

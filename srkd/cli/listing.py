@@ -31,7 +31,8 @@ def run(args: argparse.Namespace) -> int:
     from rich.table import Table
 
     from srkd.cli.display import show_line, stdout_console
-    from srkd.registry import DATASETS, METHODS, METRICS, NETWORKS, Registry, option_names
+    from srkd.registry import DATASETS, METHODS, METRICS, NETWORKS, Registry
+    from srkd.signature import option_names
 
     registries: dict[str, Registry[Any]] = dict(zip(KINDS, (NETWORKS, METHODS, DATASETS, METRICS), strict=True))
     registry, console = registries[args.kind], stdout_console()

@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     from srkd.cli.display import show_line, stdout_console, telling
     from srkd.inference.files import plan_jobs, upscale_files
     from srkd.inference.upscaler import Upscaler
-    from srkd.registry import parse_width
+    from srkd.signature import parse_width
 
     if args.width is not None and args.latency_ms is not None:
         raise InputError("--width fixes the width and --latency-ms chooses it: give one or the other.")

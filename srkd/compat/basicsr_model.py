@@ -25,7 +25,8 @@ from srkd.losses.pixel import PixelLoss
 from srkd.methods.base import Method
 from srkd.networks.slim import Network
 from srkd.networks.weights import build_network, load_params, read_weights, save_network
-from srkd.registry import LOSSES, METHODS, NETWORKS, Registry, checked_options, parse_width
+from srkd.registry import LOSSES, METHODS, NETWORKS, Registry
+from srkd.signature import checked_options, parse_width
 from srkd.types import Batch, InputError, WorkError
 
 SUFFIX = "srkd"

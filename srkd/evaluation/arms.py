@@ -15,7 +15,7 @@ from pathlib import Path
 
 from srkd.evaluation.reading import ResultFile, read_result
 from srkd.evaluation.results import BICUBIC, Row
-from srkd.registry import parse_width
+from srkd.signature import parse_width
 from srkd.types import InputError, did_you_mean
 
 _ITEM = re.compile(r"(?P<file>.+?\.json)(?::(?P<model>.+?))?(?:@(?P<width>[^@]+))?")

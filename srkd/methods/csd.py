@@ -26,7 +26,8 @@ from srkd.methods.base import Frozen, Kept, Method, widest_first
 from srkd.networks.slim import Network
 from srkd.networks.taps import Taps, default_taps
 from srkd.networks.weights import load_network
-from srkd.registry import METHODS, STRICT, Width
+from srkd.registry import METHODS
+from srkd.signature import STRICT, Width
 from srkd.types import Batch, InputError, Losses
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,8 @@ from torch import nn
 from srkd.losses.pixel import PixelLoss
 from srkd.methods.base import Method, widest_first
 from srkd.networks.slim import Network
-from srkd.registry import METHODS, Width
+from srkd.registry import METHODS
+from srkd.signature import Width
 from srkd.types import Batch, InputError, Losses
 
 

@@ -26,7 +26,8 @@ from srkd.networks.dialects import Converted, check_mean, complete, known_res_sc
 from srkd.networks.pretrained import PRETRAINED, resolve
 from srkd.networks.slim import Network
 from srkd.provenance import provenance
-from srkd.registry import NETWORKS, checked_options
+from srkd.registry import NETWORKS
+from srkd.signature import checked_options
 from srkd.types import InputError, did_you_mean
 
 PARAM_KEYS = ("params_ema", "params")

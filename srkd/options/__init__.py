@@ -7,7 +7,7 @@ from srkd.options.dump import dump_options
 from srkd.options.load import load_test_options, load_train_options
 from srkd.options.overrides import read_assignments
 from srkd.options.schema import DatasetBlock, Options, TestOptions, TrainOptions
-from srkd.registry import parse_width
+from srkd.signature import parse_width
 
 __all__ = [
     "Component",

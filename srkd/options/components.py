@@ -9,21 +9,8 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, PlainValidator
 
-from srkd.registry import (
-    DATASETS,
-    LOSSES,
-    METHODS,
-    METRICS,
-    NETWORKS,
-    OPTIMIZERS,
-    SCHEDULERS,
-    Problem,
-    Registry,
-    check_options,
-    option_names,
-    raised,
-    with_defaults,
-)
+from srkd.registry import DATASETS, LOSSES, METHODS, METRICS, NETWORKS, OPTIMIZERS, SCHEDULERS, Registry
+from srkd.signature import Problem, check_options, option_names, raised, with_defaults
 from srkd.types import InputError, did_you_mean
 
 
@@ -62,7 +49,7 @@ def _read(
     kind = options.pop("type", None)
     if kind is None:
         return Component(""), [
-            Problem(("type",), f"is required but missing. Available: {', '.join(registry.names())}.")
+            Problem(("type",), f"is required but missing. Available: {', '.join(registry.names())}.", absent=True)
         ]
     try:
         component = registry.get(str(kind))

@@ -32,7 +32,7 @@ from srkd.options.components import (
     SchedulerComponent,
     TeacherComponent,
 )
-from srkd.registry import STRICT, Float, Int, Problem, Width, problems_of, raised
+from srkd.signature import STRICT, Float, Int, Problem, Width, problems_of, raised
 from srkd.types import InputError, did_you_mean
 
 Positive = Annotated[Int, Field(ge=1)]

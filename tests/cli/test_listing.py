@@ -2,7 +2,8 @@ import pytest
 
 from srkd.cli import main
 from srkd.cli.listing import KINDS, argument_docs
-from srkd.registry import METHODS, METRICS, NETWORKS, option_names
+from srkd.registry import METHODS, METRICS, NETWORKS
+from srkd.signature import option_names
 
 
 @pytest.fixture(autouse=True)

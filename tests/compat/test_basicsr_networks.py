@@ -9,7 +9,8 @@ import torch
 from srkd.cli import main
 from srkd.networks.slim import narrow
 from srkd.networks.weights import build_network, load_network, save_network
-from srkd.registry import NETWORKS, check_options
+from srkd.registry import NETWORKS
+from srkd.signature import check_options
 from srkd.types import InputError
 
 SMALL = {

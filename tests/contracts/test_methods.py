@@ -12,7 +12,8 @@ from srkd.losses.pixel import L1Loss
 from srkd.methods.base import Frozen
 from srkd.networks.edsr import EDSR
 from srkd.networks.weights import save_network
-from srkd.registry import METHODS, option_names
+from srkd.registry import METHODS
+from srkd.signature import option_names
 from srkd.types import Batch, InputError
 
 # terms that train a head only

@@ -11,7 +11,8 @@ from srkd.inference.export import export
 from srkd.inference.forward import upscale_image
 from srkd.networks.slim import narrow
 from srkd.networks.weights import load_network, save_network
-from srkd.registry import NETWORKS, option_names
+from srkd.registry import NETWORKS
+from srkd.signature import option_names
 
 DIRECT = "EDSR direct"
 SMALL = {"num_feat": 6, "num_group": 2, "num_block": 2, "squeeze_factor": 2, "num_shrink": 4, "num_map": 2}

@@ -10,7 +10,8 @@ from srkd.data.degradation import Degradation, add_noise, blur_down, degrade, jp
 from srkd.data.paired_image import IOBackend, PairedImageDataset
 from srkd.imaging.files import write_image
 from srkd.imaging.resize import imresize
-from srkd.registry import DATASETS, check_options
+from srkd.registry import DATASETS
+from srkd.signature import check_options
 from srkd.types import InputError
 
 

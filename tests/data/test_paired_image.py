@@ -12,7 +12,8 @@ from PIL import Image
 from srkd.data.paired_image import IOBackend, PairedImageDataset
 from srkd.imaging.files import read_image, write_image
 from srkd.imaging.resize import imresize
-from srkd.registry import DATASETS, check_options
+from srkd.registry import DATASETS
+from srkd.signature import check_options
 from srkd.types import InputError
 
 Folders = tuple[Path, Path]

@@ -11,7 +11,8 @@ from srkd.imaging.files import list_images, read_image
 from srkd.imaging.resize import imresize, mod_crop
 from srkd.metrics.psnr import calculate_psnr, psnr, psnr_from_arrays
 from srkd.metrics.ssim import calculate_ssim, ssim, ssim_from_arrays
-from srkd.registry import METRICS, check_options
+from srkd.registry import METRICS
+from srkd.signature import check_options
 from srkd.types import InputError
 
 
