@@ -22,6 +22,7 @@ from srkd.data.batches import TrainBatches
 from srkd.data.paired_image import PairedImageDataset
 from srkd.engine.checkpoint import Folder, archive, load_state, seed_everything
 from srkd.engine.distributed import World, gather_objects, join_world
+from srkd.engine.growth import freeze, grow
 from srkd.engine.logging import RunLog, recording
 from srkd.engine.optim import Ema
 from srkd.engine.origin import hash_of_order, origin_of_run
@@ -163,13 +164,12 @@ def build_student(opt: TrainOptions, *, resuming: bool) -> Network:
     network = build_network(opt.network_g.type, opt.network_g.args)
     if network.scale != opt.scale:
         raise InputError(f"network_g: its scale is {network.scale}, but `scale` is {opt.scale}.")
-    load_pretrained(
-        network,
-        None if resuming else opt.path.pretrain_network_g,
-        where="path.pretrain_network_g",
-        key=opt.path.param_key_g,
-        strict=opt.path.strict_load_g,
-    )
+    path = None if resuming else opt.path.pretrain_network_g
+    if path is None or not grow(network, path, opt):
+        load_pretrained(
+            network, path, where="path.pretrain_network_g", key=opt.path.param_key_g, strict=opt.path.strict_load_g
+        )
+    freeze(network, opt)
     return network
 
 

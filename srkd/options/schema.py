@@ -145,6 +145,8 @@ class TrainBlock(Block):
     compile: StrictBool = False
     accumulate: Positive = 1
     """Batches whose gradients are averaged for one step of the optimiser."""
+    frozen_width: Width | None = None
+    """The part of network_g at this width stays as path.pretrain_network_g has it; none: all is trained."""
     grad_clip: Annotated[Float, Field(gt=0)] | None = None
     """Largest norm of the gradient; none: not limited."""
 
