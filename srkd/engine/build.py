@@ -20,13 +20,14 @@ from rich.console import Console
 from srkd.atomic import atomic_write_text
 from srkd.data.batches import TrainBatches
 from srkd.data.paired_image import PairedImageDataset
-from srkd.engine.checkpoint import Folder, archive, load_state, seed_everything
+from srkd.engine.checkpoint import Folder, archive, load_state, restore, seed_everything
 from srkd.engine.distributed import World, gather_objects, join_world
 from srkd.engine.growth import freeze, grow
 from srkd.engine.logging import RunLog, recording
 from srkd.engine.optim import Ema
 from srkd.engine.origin import hash_of_order, origin_of_run
 from srkd.engine.schedule import constant, with_warmup
+from srkd.engine.sinks import MetricsFile, ProgressBar, Sink, TensorBoard, TextLog, Wandb
 from srkd.engine.trainer import Settings, Trainer
 from srkd.engine.validation import Metric, Validator
 from srkd.inference.precision import fastest_for_training
@@ -114,9 +115,9 @@ def _build(opt: TrainOptions, start: Start, records: Sequence[logging.LogRecord]
 
     widths, settings = _validation_widths(opt, student, method), _settings(opt, world)
     iteration = state["iter"] if state else 0
+    run_log = _run_log(opt, folder, world, start, iteration, records)
     if not start.dry:  # from here on files are written: what can be checked has been
         _prepare_folder(opt, folder, world, held, resuming=state is not None)
-    run_log = _run_log(opt, folder, world, start, iteration, records)
     validator = Validator(
         validation,
         metrics={
@@ -146,7 +147,7 @@ def _build(opt: TrainOptions, start: Start, records: Sequence[logging.LogRecord]
         weights = read_weights(folder.network(iteration), "params")
         load_params(student, weights)
         averaged = read_weights(folder.network(iteration), "params_ema").params if trainer.ema else None
-        trainer.restore(state, averaged)
+        restore(trainer, state, averaged)
         log.info("Resumed at iteration %s from %s.", f"{iteration:,}", folder.state(iteration))
     return trainer
 
@@ -333,17 +334,15 @@ def _prepare_folder(opt: TrainOptions, folder: Folder, world: World, held: ExitS
 def _run_log(
     opt: TrainOptions, folder: Folder, world: World, start: Start, iteration: int, earlier: Sequence[logging.LogRecord]
 ) -> RunLog:
-    writes = world.is_main and not start.dry
-    wandb = opt.logger.wandb
-    return RunLog(
-        opt.name,
-        opt.train.total_iter,
-        console=start.console if world.is_main else None,
-        log_file=folder.root / "train.log" if writes else None,
-        earlier=earlier,
-        metrics_file=folder.metrics if writes else None,
-        start_iter=iteration,
-        tb_folder=Path("tb_logger") / opt.name if writes and opt.logger.use_tb_logger else None,
-        wandb_project=wandb.project if writes and wandb else None,
-        wandb_resume_id=wandb.resume_id if wandb else None,
-    )
+    sinks: list[Sink] = []
+    if world.is_main and not start.dry:
+        sinks.append(TextLog(folder.root / "train.log", earlier))
+    if world.is_main and start.console is not None and start.console.is_terminal:
+        sinks.append(ProgressBar(start.console, opt.name, opt.train.total_iter, iteration))
+    if world.is_main and not start.dry:
+        sinks.append(MetricsFile(folder.metrics, iteration))
+        if opt.logger.use_tb_logger:
+            sinks.append(TensorBoard(Path("tb_logger") / opt.name, iteration))
+        if opt.logger.wandb and (project := opt.logger.wandb.project):
+            sinks.append(Wandb(opt.name, project, opt.logger.wandb.resume_id))
+    return RunLog(opt.name, opt.train.total_iter, sinks, start_iter=iteration)

@@ -6,22 +6,31 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 import random
 import shutil
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from filelock import FileLock, Timeout
+from torch import Tensor
 
 from srkd.atomic import atomic_path
+from srkd.engine.optim import load_optimizer
+from srkd.networks.weights import save_network
 from srkd.types import InputError, WorkError
+
+if TYPE_CHECKING:
+    from srkd.engine.trainer import Trainer
+
+log = logging.getLogger(__name__)
 
 
 class SaveError(WorkError):
@@ -140,6 +149,15 @@ def restore_random_states(states: Mapping[str, Any]) -> None:
         torch.cuda.set_rng_state(states["cuda"])
 
 
+@dataclass
+class Best:
+    """The best validation result so far."""
+
+    value: float | None = None
+    iter: int = 0
+    records: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
+
+
 @contextmanager
 def saving(folder: Folder, iteration: int) -> Generator[None]:
     """Around the writing of a checkpoint.
@@ -179,3 +197,59 @@ def load_state(path: str | Path) -> dict[str, Any]:
             "start from its network instead: path.pretrain_network_g."
         )
     return state
+
+
+def save_learnt(trainer: Trainer, path: Path) -> None:
+    """Write the student as it is now, with all that a file says of its training."""
+    save_network(
+        path,
+        trainer.method.student,
+        params_ema=trainer.ema.params if trainer.ema else None,
+        iter=trainer.iteration,
+        method=type(trainer.method).__name__,
+        widths=trainer.method.widths,
+        training_set=trainer.batches.name,
+        companions=trainer.method.companions,
+        origin=trainer.origin.record() if trainer.origin else None,
+    )
+
+
+def capture(trainer: Trainer, random: list[dict[str, Any]]) -> dict[str, Any]:
+    """All but the networks: plain values and tensors. `random` are the `random_states` of every process."""
+    heads = {k: v for k, v in trainer.method.state_dict().items() if not k.startswith("student.")}
+    best = trainer.best
+    return {
+        "iter": trainer.iteration,
+        "optimizer": trainer.optimizer.state_dict(),
+        "scaler": trainer.scaler.state_dict(),
+        "heads": heads,
+        "ema_updates": trainer.ema.updates if trainer.ema else 0,
+        "best": {"value": best.value, "iter": best.iter, "records": best.records},
+        "random": random,
+        "origin": trainer.origin.record() if trainer.origin else None,
+    }
+
+
+def restore(trainer: Trainer, state: Mapping[str, Any], params_ema: Mapping[str, Tensor] | None) -> None:
+    """Continue from what `capture` returned; the student's parameters are already loaded.
+
+    Raises:
+        InputError: it is of another method, network or optimiser.
+    """
+    trainer.iteration = state["iter"]
+    load_optimizer(trainer.optimizer, state["optimizer"])
+    trainer.scaler.load_state_dict(state["scaler"] or trainer.scaler.state_dict())  # empty: it was not fp16
+    missing, unexpected = trainer.method.load_state_dict(state["heads"], strict=False)
+    wrong = [*unexpected, *(name for name in missing if not name.startswith("student."))]
+    if wrong:
+        raise InputError(f"the training state is of another method: it does not fit {', '.join(wrong)}.")
+    if trainer.ema and params_ema:
+        trainer.ema.updates = state["ema_updates"]
+        for name, value in params_ema.items():
+            trainer.ema.params[name].copy_(value)
+    trainer.best = Best(**state["best"])
+    if len(state["random"]) == trainer.world.size:
+        restore_random_states(state["random"][trainer.world.rank])
+    else:
+        log.warning("The state is of %d processes: random states begin anew.", len(state["random"]))
+    trainer.last_saved = trainer.folder.state(trainer.iteration)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,19 +15,19 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from srkd.data.batches import TrainBatches, train_loader
-from srkd.engine.checkpoint import Folder, SaveError, random_states, restore_random_states, save_state, saving
+from srkd.engine.checkpoint import Best, Folder, SaveError, capture, random_states, save_learnt, save_state, saving
 from srkd.engine.distributed import World, any_rank, gather_objects, parallel
 from srkd.engine.finite import FiniteWatch, NonFiniteLossError, check_weights
+from srkd.engine.gradients import gradient_norms
 from srkd.engine.logging import RunLog
-from srkd.engine.optim import Ema, load_optimizer
+from srkd.engine.optim import Ema
 from srkd.engine.origin import Origin
 from srkd.engine.runtime import OUT_OF_MEMORY, Clock, on_signals, tell_at_once
 from srkd.engine.schedule import Rate
 from srkd.imaging.color import rgb_to_y_tensor
 from srkd.inference.forward import takes_luma
 from srkd.methods.base import Method
-from srkd.networks.weights import save_network
-from srkd.types import Batch, InputError, Losses, WorkError
+from srkd.types import Batch, Losses, WorkError
 
 log = logging.getLogger(__name__)
 
@@ -46,15 +46,6 @@ class Settings:
     save_freq: int = 5000
     val_freq: int | None = None
     num_workers: int = 0
-
-
-@dataclass
-class Best:
-    """The best validation result so far."""
-
-    value: float | None = None
-    iter: int = 0
-    records: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
 
 
 Validate = Callable[[nn.Module, int, Best], bool]
@@ -181,7 +172,7 @@ class Trainer:
         for number, part in enumerate(parts, 1):
             batch = self.prepare(part)
             if self.iteration == 0 and number == 1:
-                self._log_gradients(batch)
+                self._look_at_gradients(batch)
             with self._sync(number == self.settings.accumulate):
                 with self._autocast():
                     losses = self.parallel(batch)
@@ -237,25 +228,15 @@ class Trainer:
                     self.method.student.eval()
                     is_best = self.validate(self.method.student, self.iteration, self.best)
                 if is_best:
-                    self._save_network(self.folder.network("best"))
+                    save_learnt(self, self.folder.network("best"))
             self.method.train()
 
     def _check_finite(self) -> None:
         self.watch.check(self.world, self.last_saved)
         check_weights(self.method.student, self.iteration, self.last_saved)
 
-    def _log_gradients(self, batch: Batch) -> None:
-        """The norm of each weighted term's gradient on the student, so that a term that drowns the rest is seen."""
-        parameters = list(self.method.student.parameters())
-        states = random_states()
-        with self._autocast():
-            losses = self.method.forward(batch)  # not the compiled one, whose gradients are taken once
-        norms: dict[str, float] = {}
-        for name, value in losses.items():
-            weighted = self.scaler.scale(self.method.weight(name, 0.0) * value)  # fp16 would lose small gradients
-            gradients = torch.autograd.grad(weighted, parameters, retain_graph=True, materialize_grads=True)
-            norms[name] = float(nn.utils.get_total_norm(gradients)) / self.scaler.get_scale()
-        restore_random_states(states)  # looking must not change the run
+    def _look_at_gradients(self, batch: Batch) -> None:
+        norms = gradient_norms(self.method, batch, autocast=self._autocast, scaler=self.scaler)
         log.info("Gradient norm of each weighted term: " + ", ".join(f"{k} {v:.3e}" for k, v in norms.items()))
         self.log.scalars("gradients", 0, norms)
 
@@ -274,7 +255,7 @@ class Trainer:
             return bool(agreed)
         return bool(self.interrupted)
 
-    # --- saving and restoring
+    # --- saving
 
     def save(self) -> None:
         """Write the network and the training state of this iteration, and `net_g_latest.pth`.
@@ -287,9 +268,9 @@ class Trainer:
         states = gather_objects(self.world, random_states())
         if self.world.is_main:
             with saving(self.folder, self.iteration):
-                self._save_network(self.folder.network(self.iteration))
-                self._save_network(self.folder.network("latest"))
-                save_state(self.folder.state(self.iteration), self.state(states))
+                save_learnt(self, self.folder.network(self.iteration))
+                save_learnt(self, self.folder.network("latest"))
+                save_state(self.folder.state(self.iteration), capture(self, states))
         self.last_saved = self.folder.state(self.iteration)
 
     def _save_now_and_then(self) -> None:
@@ -301,50 +282,3 @@ class Trainer:
             log.error(
                 "%s. Training goes on; the next try is after %s iterations.", error, f"{self.settings.save_freq:,}"
             )
-
-    def _save_network(self, path: Path) -> None:
-        save_network(
-            path,
-            self.method.student,
-            params_ema=self.ema.params if self.ema else None,
-            iter=self.iteration,
-            method=type(self.method).__name__,
-            widths=self.method.widths,
-            training_set=self.batches.name,
-            companions=self.method.companions,
-            origin=self.origin.record() if self.origin else None,
-        )
-
-    def state(self, states: list[dict[str, Any]]) -> dict[str, Any]:
-        """All but the networks: plain values and tensors."""
-        heads = {k: v for k, v in self.method.state_dict().items() if not k.startswith("student.")}
-        return {
-            "iter": self.iteration,
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": self.scaler.state_dict(),
-            "heads": heads,
-            "ema_updates": self.ema.updates if self.ema else 0,
-            "best": {"value": self.best.value, "iter": self.best.iter, "records": self.best.records},
-            "random": states,
-            "origin": self.origin.record() if self.origin else None,
-        }
-
-    def restore(self, state: dict[str, Any], params_ema: Mapping[str, Tensor] | None) -> None:
-        """Continue from `state`; the student's parameters are already loaded."""
-        self.iteration = state["iter"]
-        load_optimizer(self.optimizer, state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"] or self.scaler.state_dict())  # empty: it was not fp16
-        missing, unexpected = self.method.load_state_dict(state["heads"], strict=False)
-        wrong = [*unexpected, *(name for name in missing if not name.startswith("student."))]
-        if wrong:
-            raise InputError(f"the training state is of another method: it does not fit {', '.join(wrong)}.")
-        if self.ema and params_ema:
-            self.ema.updates = state["ema_updates"]
-            for name, value in params_ema.items():
-                self.ema.params[name].copy_(value)
-        self.best = Best(**state["best"])
-        if len(state["random"]) == self.world.size:
-            restore_random_states(state["random"][self.world.rank])
-        else:
-            log.warning("The state is of %d processes: random states begin anew.", len(state["random"]))
-        self.last_saved = self.folder.state(self.iteration)

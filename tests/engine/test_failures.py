@@ -15,6 +15,7 @@ from srkd.engine import trainer as trainer_module
 from srkd.engine.checkpoint import Folder, load_state
 from srkd.engine.finite import NonFiniteLossError, check_weights
 from srkd.engine.logging import RunLog
+from srkd.engine.sinks import MetricsFile, TensorBoard
 from srkd.engine.validation import Validator
 from srkd.networks.edsr import EDSR
 from srkd.networks.weights import load_network
@@ -79,13 +80,13 @@ def test_the_last_checkpoint_has_to_be_written(recipe, train, folder, monkeypatc
 
 @pytest.fixture
 def run_log(tmp_path):
-    with RunLog("tiny", 100, metrics_file=tmp_path / "metrics.jsonl", tb_folder=tmp_path / "tb") as run_log:
+    with RunLog("tiny", 100, [MetricsFile(tmp_path / "metrics.jsonl", 0), TensorBoard(tmp_path / "tb", 0)]) as run_log:
         yield run_log
 
 
 def test_metrics_that_cannot_be_written(run_log, monkeypatch, caplog):
     full = Path("/dev/full").open("w")  # noqa: SIM115 (closing it would be the error once more)
-    monkeypatch.setattr(run_log, "_metrics", full)
+    monkeypatch.setattr(run_log.sinks[0], "_file", full)
     for iteration in range(3):
         run_log.scalars("train", iteration, {"l_pix": 0.1})
     assert caplog.text.count("metrics.jsonl cannot be written (No space left on device)") == 1
@@ -94,7 +95,7 @@ def test_metrics_that_cannot_be_written(run_log, monkeypatch, caplog):
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_tensorboard_that_cannot_be_written(run_log, tmp_path, monkeypatch, caplog):
     """Its thread ends with the error, and its queue, which holds ten events, is never emptied again."""
-    events = run_log._tensorboard.file_writer.event_writer
+    events = run_log.sinks[1]._writer.file_writer.event_writer
     monkeypatch.setattr(events._ev_writer, "write_event", full_disk)
     run_log.scalars("train", 0, {"l_pix": 0.1})
     events._worker.join(timeout=60)

@@ -17,7 +17,7 @@ import pytest
 import torch
 import yaml
 
-from srkd.engine import logging as run_logging
+from srkd.engine import sinks
 from srkd.networks.weights import load_network
 
 CSD = {"type": "CSD", "widths": [0.5, 0.25], "num_negatives": 2, "perceptual": {"type": "network"}}
@@ -253,7 +253,7 @@ def test_a_signal_in_the_middle_of_a_log_line(recipe, train, tmp_path, monkeypat
         path.parent.mkdir(parents=True, exist_ok=True)
         return logging.StreamHandler(io.TextIOWrapper(io.BufferedWriter(Interrupts(path, "wb"))))
 
-    monkeypatch.setattr(run_logging, "_file_handler", handler)
+    monkeypatch.setattr(sinks, "_file_handler", handler)
     assert train(recipe) == 143
     said = capfd.readouterr().err
     assert "Interrupted: saving after this iteration" in said and "Logging error" not in said
