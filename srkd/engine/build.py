@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar
 import torch
 from rich.console import Console
 
+from srkd import tf32
 from srkd.atomic import atomic_write_text
 from srkd.data.batches import TrainBatches
 from srkd.data.paired_image import PairedImageDataset
@@ -81,7 +82,7 @@ def _build(opt: TrainOptions, start: Start, records: Sequence[logging.LogRecord]
 
     seed_everything(opt.manual_seed)
     torch.backends.cudnn.benchmark = True  # patches have one size; validation images are few
-    torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32: GPUs would round to 10 bits on the way
+    held.enter_context(tf32.convolutions(tf32=False))  # fp32 means fp32: GPUs would round to 10 bits on the way
     student = build_student(opt, resuming=state is not None)
     log.info(
         "network_g: %s, %s parameters", type(student).__name__, f"{sum(p.numel() for p in student.parameters()):,}"

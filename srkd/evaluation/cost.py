@@ -16,6 +16,7 @@ from srkd.inference.widths import narrowed
 from srkd.metrics.cost import convolutions, multi_adds, parameters, peak_activations
 from srkd.metrics.latency import WARM_UP, Latency, latency, measured_peak
 from srkd.networks.slim import Network
+from srkd.tf32 import convolutions_round
 from srkd.types import InputError
 
 NTIRE_SIDE = 256
@@ -174,7 +175,7 @@ def conventions(rows: Sequence[Cost], machine: Mapping[str, Any], precision: str
 
 def _arithmetic(machine: Mapping[str, Any], precision: str) -> str:
     """The precision, and whether a GPU rounds fp32 on the way as PyTorch lets it."""
-    rounds = precision == "fp32" and str(machine["device"]).startswith("cuda") and torch.backends.cudnn.allow_tf32
+    rounds = precision == "fp32" and str(machine["device"]).startswith("cuda") and convolutions_round()
     return "fp32 (TF32 in convolutions)" if rounds else precision
 
 

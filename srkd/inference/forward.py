@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+import threading
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from srkd import tf32
 from srkd.imaging.color import rgb_to_ycbcr, ycbcr_to_rgb
 from srkd.imaging.resize import imresize
 from srkd.types import InputError
@@ -26,10 +28,29 @@ def takes_luma(network: nn.Module) -> bool:
     return getattr(network, "num_in_ch", 3) == 1
 
 
-def exact_convolutions() -> AbstractContextManager[None]:
-    """GPUs would round fp32 to 10 bits on the way, and search the fastest convolution anew for each size of image."""
-    cudnn = torch.backends.cudnn
-    return cudnn.flags(cudnn.enabled, benchmark=False, deterministic=cudnn.deterministic, allow_tf32=False)
+@contextmanager
+def exact_convolutions() -> Generator[None]:
+    """GPUs would round fp32 to 10 bits on the way, and search the fastest convolution anew for each size of image.
+
+    These are switches of the process: the first of several threads sets them, the last puts them back.
+    """
+    global _inside
+    with _switching:
+        if not _inside:
+            _switched.enter_context(tf32.convolutions(tf32=False))
+            _switched.callback(setattr, torch.backends.cudnn, "benchmark", torch.backends.cudnn.benchmark)
+            torch.backends.cudnn.benchmark = False
+        _inside += 1
+    try:
+        yield
+    finally:
+        with _switching:
+            _inside -= 1
+            if not _inside:
+                _switched.close()
+
+
+_inside, _switching, _switched = 0, threading.Lock(), ExitStack()
 
 
 @torch.inference_mode()

@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from srkd import tf32
 from srkd.metrics.psnr import cropped_pair
 from srkd.types import InputError
 
@@ -65,7 +66,8 @@ class LPIPS:
                 f"LPIPS compares uint8 RGB images of at least {_LEAST} × {_LEAST} pixels inside the border; sr is "
                 f"{sr.dtype} {list(sr.shape)}, gt is {gt.dtype} {list(gt.shape)}."
             )
-        return float(self.network(self._tensor(sr), self._tensor(gt)))
+        with tf32.convolutions(tf32=False):
+            return float(self.network(self._tensor(sr), self._tensor(gt)))
 
     def _tensor(self, image: NDArray[np.uint8]) -> Tensor:
         """[H, W, 3] in 0..255 to [1, 3, H, W] in [-1, 1], the range the package takes."""

@@ -1,5 +1,6 @@
 import torch
 
+from srkd import tf32
 from srkd.evaluation.cost import CONVENTION, cells, conventions, cost, headings, to_json
 from srkd.evaluation.models import Model
 from srkd.metrics.cost import convolutions, multi_adds, parameters, peak_activations
@@ -33,7 +34,7 @@ def test_at_scale_three_the_size_is_rounded():
     assert cost(Model("net", network), 1.0, runs=0).size == (240, 427)
 
 
-def test_table_and_json_say_how(network, monkeypatch):
+def test_table_and_json_say_how(network):
     rows = [cost(Model("net", network), width, size=(8, 8), runs=2) for width in (1.0, 0.5)]
     assert all(row.latency.runs == 2 and 0 < row.latency.median <= row.latency.p95 for row in rows)
     assert len(headings(rows)) == len(cells(rows[0], rows)) == 10
@@ -42,8 +43,9 @@ def test_table_and_json_say_how(network, monkeypatch):
                  "abacus (cpu), fp32, 1 threads, torch 2"):  # fmt: skip
         assert word in text
     content = to_json(rows, MACHINE, "fp32")
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)  # a training in this process turns it off
-    assert "TF32" in to_json(rows, {**MACHINE, "device": "cuda:0"}, "fp32")["precision"]
+    for rounds in (True, False):
+        with tf32.convolutions(tf32=rounds):
+            assert ("TF32" in to_json(rows, {**MACHINE, "device": "cuda:0"}, "fp32")["precision"]) == rounds
     assert set(CONVENTION) <= content["rows"][0].keys() and content["kind"] == "cost"
     counted = [cost(Model("net", network), 1.0, runs=0)]
     assert len(headings(counted)) == len(cells(counted[0], counted)) == 8

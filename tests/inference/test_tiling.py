@@ -4,13 +4,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from srkd.inference.forward import upscale_image, upscale_images
+from srkd import tf32
+from srkd.inference.forward import exact_convolutions, upscale_image, upscale_images
 from srkd.inference.tiling import RESIZE_MARGIN, spans, upscale_tiled
 from srkd.inference.upscaler import Upscaler
 from srkd.networks.carn import CARN
 from srkd.networks.edsr import EDSR
 from srkd.networks.fsrcnn import FSRCNN
 from srkd.networks.rcan import RCAN
+from srkd.tf32 import convolutions_round
 from srkd.types import InputError
 
 LENGTHS, TILES, MARGINS = st.integers(1, 300), st.integers(1, 100), st.integers(0, 60)
@@ -169,12 +171,23 @@ def test_a_gpu_computes_fp32_in_fp32_and_searches_no_algorithm_for_each_size():
 
     class Asks(EDSR):
         def forward(self, x, width=1.0):
-            seen.append((torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark))
+            seen.append((convolutions_round(), torch.backends.cudnn.benchmark))
             return super().forward(x, width)
 
-    before = torch.backends.cudnn.allow_tf32
-    upscale_images(Asks(num_feat=8, num_block=1).eval(), [np.zeros((8, 8, 3), np.uint8)])
-    assert seen == [(False, False)] and torch.backends.cudnn.allow_tf32 == before
+    with tf32.convolutions(tf32=True):
+        upscale_images(Asks(num_feat=8, num_block=1).eval(), [np.zeros((8, 8, 3), np.uint8)])
+        assert seen == [(False, False)] and convolutions_round()
+
+
+def test_the_switches_stay_until_the_last_thread_is_done():
+    with tf32.convolutions(tf32=True):
+        first, second = exact_convolutions(), exact_convolutions()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert not convolutions_round()
+        second.__exit__(None, None, None)
+        assert convolutions_round()
 
 
 def test_concatenating_networks_too():
