@@ -3,9 +3,10 @@
   python scripts/make_table.py            rewrites what stands between the markers
   python scripts/make_table.py --check    exit status 1 if that would change anything
 
-A marker is `<!-- KIND FOLDER -->`, and `<!-- end -->` after what was generated. Kinds: `distillation` and `differences`
-(what scripts/reproduce/distillation.py wrote), `schedule` (the same), `network` (scripts/reproduce/switchable.py),
-`steps` and `family` (both networks, short), `precision` (two arms of one file) and `published`.
+A marker is `<!-- KIND FOLDER -->`, and `<!-- end -->` after what was generated. Kinds: `distillation`, `differences`
+and `chances` (what scripts/reproduce/distillation.py wrote), `schedule` (the same), `network`
+(scripts/reproduce/switchable.py), `steps` and `family` (both networks, short), `precision` (two arms of one file) and
+`published`.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ import numpy as np
 
 from srkd.atomic import atomic_write_text
 from srkd.evaluation.arms import Arm, read_arms
-from srkd.evaluation.compare import ALL, Comparison, compare
+from srkd.evaluation.compare import Comparison, compare
 from srkd.evaluation.reading import ResultFile, read_result
-from srkd.evaluation.statistics import Estimate
-from srkd.evaluation.verdicts import sentence
+from srkd.evaluation.statistics import Estimate, power, seeds_needed
+from srkd.evaluation.words import EFFECT, seed_by_seed, sentence
 
 ROOT = Path(__file__).parents[1]
 PAGES, RESULTS = (ROOT / "docs/results.md", ROOT / "README.md"), ROOT / "docs/results"
@@ -121,7 +122,7 @@ def training_time(record: dict[str, Any], models: Sequence[str]) -> str:
     return f"{np.mean([run['iterations'] * run['seconds'] for run in runs]) / 60:.1f} min" if runs else "–"
 
 
-def differences(folder: Path) -> str:
+def against_controls(folder: Path) -> list[Comparison]:
     """Every arm against its control, at equal channels, on the set with the most images."""
     record = json.loads((folder / "runs.json").read_text(encoding="utf-8"))
     file = folder / "benchmark.json"
@@ -133,42 +134,56 @@ def differences(folder: Path) -> str:
     first = next(iter(arms))
     pairs = [(CONTROLS.get(name, NAMES["scratch"]), name) for name in arms if name != first]
     largest = Counter(row.set for row in read_result(file).rows).most_common(1)[0][0]
-    items = compare([(arms[control], arms[arm]) for control, arm in pairs], "psnr", sets=[largest])
+    return compare([(arms[control], arms[arm]) for control, arm in pairs], "psnr", sets=[largest])
+
+
+def differences(folder: Path) -> str:
+    """`against_controls` as a table."""
+    items = against_controls(folder)
     header = [
         "",
-        f"{largest} PSNR",
+        f"{items[0].set} PSNR",
         "compared with",
         "difference",
+        "95 % interval",
         "seed by seed",
-        "over images",
-        "over seeds",
+        "p",
         "verdict",
     ]
-    seeds = [seed_by_seed(arms[arm], arms[control], largest) for control, arm in pairs]
-    chosen = [item for item in items if item.set != ALL]
-    return table(header, [comparison(*row) for row in zip(chosen, seeds, strict=True)])
+    return table(header, [comparison(item) for item in items])
 
 
-def seed_by_seed(arm: Arm, control: Arm, test_set: str) -> str:
-    """Differences in PSNR between runs of one seed, which see the same patches in the same order."""
-    theirs = {run.model.rpartition("_seed")[2]: run for run in control.runs}
-    pairs = [(run, theirs.get(run.model.rpartition("_seed")[2])) for run in arm.runs]
-    found = [
-        np.mean([run.rows[at].metrics["psnr"] - other.rows[at].metrics["psnr"] for at in run.rows if at[0] == test_set])
-        for run, other in pairs
-        if other
-    ]
-    return " ".join(f"{difference:+.3f}" for difference in found)
+def chances(folder: Path) -> str:
+    """How likely a difference of 0.05 dB was to be shown by each of `against_controls`."""
+    rows: list[list[str]] = []
+    for item in against_controls(folder):
+        if item.spread is None:
+            continue
+        needed = seeds_needed(item.spread, EFFECT)
+        name, control = (arm.partition("@")[0] for arm in (item.arm, item.baseline))
+        rows.append(
+            [name, control, f"{power(item.spread, EFFECT):.0%}", "above 100" if needed is None else str(needed)]
+        )
+    return table(["", "compared with", f"a true {EFFECT} dB is shown in", "seeds for 80 %"], rows)
 
 
-def comparison(item: Comparison, seeds_alone: str) -> list[str]:
-    """A row of `differences`; the verdict is after Holm's correction, the 95 % intervals are each for itself."""
+def comparison(item: Comparison) -> list[str]:
+    """A row of `differences`; the verdict is after Holm's correction, the 95 % interval is of each alone."""
     assert item.means and item.difference
-    seeds = item.seeds.difference if item.seeds else None
-    verdict = item.verdict if seeds else f"{item.verdict}, over images"
+    one_each = item.seeds is None or len(item.seeds.arm) == len(item.seeds.baseline) == 1
+    verdict = f"{item.verdict}, over images" if one_each else item.verdict
     mean, difference = f"{item.means[1]:.3f}", f"{item.difference.mean:+.3f}"
     name, control = (arm.partition("@")[0] for arm in (item.arm, item.baseline))  # the table says it is a quarter
-    return [name, mean, control, difference, seeds_alone, interval(item.difference), interval(seeds), verdict]
+    return [
+        name,
+        mean,
+        control,
+        difference,
+        interval(item.difference),
+        seed_by_seed(item) or "–",
+        f"{item.p:.2g}",
+        verdict,
+    ]
 
 
 def interval(estimate: Estimate | None) -> str:
@@ -271,7 +286,7 @@ def published(_: Path) -> str:
 
 KINDS: dict[str, Callable[[Path], str]] = {
     function.__name__: function
-    for function in (distillation, differences, schedule, network, steps, family, precision, published)
+    for function in (distillation, differences, chances, schedule, network, steps, family, precision, published)
 }
 
 

@@ -1,13 +1,14 @@
-"""Whether a difference between results is one: paired over images, and over seeds where there are several.
+"""Is one network or method better than another? Images and seeds are paired, and the answer comes in words.
 
   srkd compare results/scratch.json results/csd.json            two models, at equal widths
   srkd compare results/all.json --baseline scratch              all models of one file
   srkd compare 'scratch=runs/scratch_s*.json' 'csd=runs/csd_s*.json'     seeds: several runs of an arm
   srkd compare scratch=all.json:scratch_s0,all.json:scratch_s1 'csd=all.json:csd_s*'
   srkd compare small=a.json:net@0.5 large=b.json:net@1          unequal widths
+  srkd compare old.json new.json --fail-if worse                exit status 1 where the new one is worse, for CI
 
 ARM is [NAME=]FILE.json[:MODEL][@WIDTH]; with NAME=, several joined by commas are runs of one arm. FILE and MODEL may be
-patterns. The first arm is the baseline. Bicubic is left out unless it is named.
+patterns, FILE may be a folder of result files. The first arm is the baseline. Bicubic is left out unless it is named.
 """
 
 from __future__ import annotations
@@ -33,21 +34,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--baseline", metavar="NAME[@WIDTH]", help="what the others are compared with; default: the first"
     )
     parser.add_argument(
-        "--better", choices=["higher", "lower"], help="default: lower for LPIPS, DISTS, NIQE, else higher"
+        "--better", choices=["higher", "lower"], help="default: as the metric says (LPIPS, DISTS, NIQE: lower)"
+    )
+    parser.add_argument(
+        "--power",
+        nargs="?",
+        type=float,
+        const=0.05,
+        metavar="EFFECT",
+        help="how likely a true difference of EFFECT (0.05) is to be shown, and how many seeds that takes",
+    )
+    parser.add_argument(
+        "--fail-if",
+        choices=["worse", "not-better"],
+        help="exit status 1 where any arm is worse on any set; or where any is not better",
     )
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the comparison: .json or .md")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compare, show, write; 0 whatever comes out."""
+    """Compare, show, write; 0 whatever comes out, but for --fail-if."""
     from srkd.cli.display import show_line, stdout_console
     from srkd.evaluation.arms import pairs, read_arms
     from srkd.evaluation.compare import compare, files_of, uneven_warnings
     from srkd.evaluation.results import BICUBIC
-    from srkd.evaluation.verdicts import comparison_path, write_comparison
+    from srkd.evaluation.words import comparison_path, write_comparison
 
     if args.output:
         comparison_path(args.output)
+    if args.power is not None and not args.power > 0:
+        raise InputError(f"--power is a difference above 0, such as 0.05, not {args.power:g}.")
     arms = read_arms(args.arms, keep_bicubic=args.baseline == BICUBIC)
     chosen, alone = pairs(arms, args.baseline)
     files = files_of(chosen)
@@ -55,31 +71,28 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"{args.output} is one of the results that are compared; choose another -o.")
     comparisons = compare(chosen, args.metric, sets=args.sets, better=args.better)
     protocol, left_over = str(files[0].protocol["description"]), [*alone, *uneven_warnings(files)]
-    _show(comparisons, left_over, protocol)
+    _show(comparisons, left_over, protocol, args.power)
     if args.output:
-        write_comparison(args.output, comparisons, protocol=protocol, left_over=left_over)
+        write_comparison(args.output, comparisons, protocol=protocol, left_over=left_over, effect=args.power)
         show_line(stdout_console(), f"Written: {args.output}")
-    return 0
+    return _status(comparisons, args.fail_if)
 
 
-def _show(comparisons: Sequence[Comparison], left_over: Sequence[str], protocol: str) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+def _status(comparisons: Sequence[Comparison], fail_if: str | None) -> int:
+    verdicts = {item.verdict for item in comparisons}
+    return int("worse" in verdicts if fail_if == "worse" else fail_if == "not-better" and verdicts != {"better"})
 
+
+def _show(comparisons: Sequence[Comparison], left_over: Sequence[str], protocol: str, effect: float | None) -> None:
     from srkd.cli.display import show_line, stdout_console
-    from srkd.evaluation.verdicts import cells, headings, notes, sentence
+    from srkd.evaluation.words import notes, power_sentence, sentence, table_of
 
     console = stdout_console()
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    header = headings(comparisons)
-    for number, name in enumerate(header):
-        is_text = number in (0, 1, len(header) - 1)
-        table.add_column(name, justify="left" if is_text else "right", no_wrap=not is_text, overflow="fold")
-    for item in comparisons:
-        table.add_row(*cells(item, comparisons))
-    console.print(table)
+    table_of(comparisons).print(console)
     for item in comparisons:
         show_line(console, sentence(item))
+    for item in comparisons if effect is not None else ():
+        show_line(console, power_sentence(item, effect or 0.0))
     for note in (*notes(comparisons), *left_over):
         show_line(console, f"note: {note}.")
     show_line(console, f"Protocol {protocol}.")

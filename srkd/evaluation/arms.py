@@ -1,7 +1,7 @@
 """The sides of a comparison: arms, each a model at one width with its runs (seeds), picked out of result files.
 
 An arm is written `[NAME=]FILE.json[:MODEL][@WIDTH]`; with a NAME, several of these, joined by commas, are its runs.
-FILE and MODEL may be patterns: `csd=runs/csd_s*.json`, `csd=all.json:csd_s*`.
+FILE and MODEL may be patterns: `csd=runs/csd_s*.json`, `csd=all.json:csd_s*`; FILE may be a folder of result files.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from srkd.evaluation.reading import ResultFile, read_result
 from srkd.evaluation.results import BICUBIC, Row
 from srkd.signature import parse_width
 from srkd.types import InputError, did_you_mean
 
-_ITEM = re.compile(r"(?P<file>.+?\.json)(?::(?P<model>.+?))?(?:@(?P<width>[^@]+))?")
+_ITEM = re.compile(r"(?P<file>.+?(?:\.json|/))(?::(?P<model>.+?))?(?:@(?P<width>[^@/]+(?:/[^@/.]+)?))?")
 _NAMED = re.compile(r"(?P<name>[^=/\\]+)=(?P<items>.+)")
 
 
@@ -30,6 +31,11 @@ class Run:
     model: str
     width: float
     rows: Mapping[tuple[str, str], Row]
+
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """What the file says of the model."""
+        return next((record for record in self.file.models if record.get("name") == self.model), {})
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,7 @@ def read_arms(specs: Sequence[str], *, keep_bicubic: bool = False) -> list[Arm]:
         name = match["name"]
         if name in (arm.name for arm in named):
             raise InputError(f"the arm {name} is given twice; its runs are joined by commas: {name}=a.json,b.json.")
-        arms = _named(name, match["items"].split(","), files)
+        arms = _named(name, _items(match["items"]), files)
         named += arms
         order += arms
     names = iter(_distinct_names(plain, {arm.name for arm in named}))
@@ -136,6 +142,17 @@ def _baseline(arms: Sequence[Arm], wanted: str) -> list[Arm]:
     return own
 
 
+def _items(text: str) -> list[str]:
+    """The items of an arm; a comma inside a name parts nothing."""
+    found: list[str] = []
+    for piece in text.split(","):
+        if found and not (".json" in piece or piece.endswith("/") or Path(piece.strip()).exists()):
+            found[-1] += f",{piece}"
+        else:
+            found.append(piece)
+    return found
+
+
 def _named(name: str, items: Iterable[str], files: dict[Path, ResultFile]) -> list[Arm]:
     by_width: dict[float, list[Run]] = {}
     for item in items:
@@ -148,7 +165,7 @@ def _named(name: str, items: Iterable[str], files: dict[Path, ResultFile]) -> li
 
 
 def _runs(item: str, files: dict[Path, ResultFile], keep_bicubic: bool, *, one_model: str | None = None) -> list[Run]:
-    match = _ITEM.fullmatch(item)
+    match = _ITEM.fullmatch(f"{item}/" if Path(item).is_dir() and not item.endswith("/") else item)
     if match is None:
         raise InputError(f"{item!r} is not [NAME=]FILE.json[:MODEL][@WIDTH]; result files end in .json.")
     width = parse_width(match["width"]) if match["width"] else None
@@ -188,9 +205,15 @@ def _of_model(runs: list[Run], model: str | None, path: Path, keep_bicubic: bool
 
 def _expand(text: str) -> list[Path]:
     paths = [Path(text)] if Path(text).exists() else [Path(found) for found in sorted(glob.glob(text))]  # noqa: PTH207
-    if not paths:
+    found: list[Path] = []
+    for path in paths:
+        inside = sorted(path.glob("*.json")) if path.is_dir() else [path]
+        if not inside:
+            raise InputError(f"the folder {path} has no result file (.json).")
+        found += inside
+    if not found:
         raise InputError(f"there is no result file {text}.")
-    return paths
+    return found
 
 
 def _distinct_names(runs: Sequence[Run], taken: set[str]) -> list[str]:

@@ -1,11 +1,12 @@
-"""Whether one arm is better than another: paired over the images of each set and of all together, and over seeds.
+"""Whether one arm is better than another: over the images of each set and of all together, and over seeds.
 
-A difference is shown when Student's interval over images leaves out 0 and, where both arms have two runs or more,
-Welch's interval over runs does too, both after Holm's correction for everything that is looked at together.
+Two runs of one seed saw the same patches in the same order, so seeds are paired where their numbers say so. Verdicts
+are after Holm's correction for the arms that one call compares on a set.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -13,20 +14,21 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from srkd.evaluation.arms import Arm
+from srkd.evaluation.arms import Arm, Run
 from srkd.evaluation.reading import ResultFile
-from srkd.evaluation.statistics import Estimate, Signs, holm, paired, sign_test, spread, welch
+from srkd.evaluation.statistics import LEVEL, Estimate, Signs, Spread, difference, holm, sign_test, spread_of
+from srkd.metrics.metric import Metric, metric_of
 from srkd.types import InputError, did_you_mean
 
 ALL = "all sets"
-LEVEL = 0.05
 ROUNDING = 1e-9
 """Differences below it are none: sums of equal numbers in another order."""
-LOWER_IS_BETTER = ("lpips", "dists", "niqe")
-"""Metrics whose names hold one of these words fall as images get better."""
 
 Better = Literal["higher", "lower"]
 Verdict = Literal["better", "worse", "no difference shown", "identical"]
+Pairing = Literal["recorded", "by name", "none", "one run"]
+
+_SEED = re.compile(r"_seed(\d+)(?!\d)")
 
 
 @dataclass(frozen=True)
@@ -34,16 +36,18 @@ class Seeds:
     """What the runs say of one set.
 
     Attributes:
+        pairing: how the seeds of both arms are known to be the same; `none`: they are not, the runs are independent.
+        numbers: the seeds where they are paired, in order; else none.
         baseline: the mean over the images, of each run.
         arm: likewise.
-        difference: Welch's estimate of arm − baseline; None where one of them has only one run.
-        exceeds_both: whether the difference is larger than either's standard deviation; None likewise.
+        differences: arm − baseline, seed by seed; none where they are not paired.
     """
 
+    pairing: Pairing
+    numbers: list[int]
     baseline: list[float]
     arm: list[float]
-    difference: Estimate | None
-    exceeds_both: bool | None
+    differences: list[float]
 
 
 @dataclass(frozen=True)
@@ -57,14 +61,16 @@ class Comparison:
         metric: name of the column.
         n: images on both sides.
         means: baseline's and arm's, over the images where both are finite; None where there are none.
-        difference: arm − baseline over those images, whatever `better` is; None likewise.
+        difference: arm − baseline over those images, whatever is better; None likewise.
         signs: over all n images, better and worse in the sense of the metric.
         seeds: None where no image is finite.
-        p: of the difference over images, or over runs if that is larger; corrected for `looks` comparisons.
-        looks: how many comparisons were made together.
+        spread: what the differences vary by; None with one run or one image.
+        p: of the difference, corrected for `looks` comparisons.
+        looks: how many arms were compared on this set.
         verdict: on the arm.
         left_out: images (set/image) that one side lacks; with the last comparison of a pair also sets.
         infinite: images left out of the means because the metric is infinite there.
+        kind: what the metric is.
     """
 
     set: str
@@ -76,11 +82,13 @@ class Comparison:
     difference: Estimate | None
     signs: Signs
     seeds: Seeds | None
+    spread: Spread | None
     p: float
     looks: int
     verdict: Verdict
     left_out: list[str]
     infinite: list[str]
+    kind: Metric
 
 
 def compare(
@@ -92,36 +100,42 @@ def compare(
         pairs: as `srkd.evaluation.arms.pairs` makes them.
         metric: name of the column.
         sets: only these; None: all.
-        better: which way the metric improves; None: by its name (`LOWER_IS_BETTER`).
+        better: which way the metric improves; None: as the files or its name say.
 
     Raises:
         InputError: the protocols differ, the metric or a set is not there, or two arms have no image in common.
     """
     check_protocols(files_of(pairs), metric)
-    sign = -1 if (better or direction(metric)) == "lower" else 1
+    kind = metric_of(metric)
+    if better:
+        kind = replace(kind, lower_better=better == "lower")
     found: list[Comparison] = []
     for baseline, arm in pairs:
         common = _common_sets(baseline, arm, sets)
-        found += [_compare(baseline, arm, [name], metric, sign) for name in common]
+        found += [_compare(baseline, arm, [name], metric, kind) for name in common]
         if len(common) > 1:
-            found.append(_compare(baseline, arm, common, metric, sign))
+            found.append(_compare(baseline, arm, common, metric, kind))
         alone = [name for name in {**_sets(baseline), **_sets(arm)} if name not in common and name in (sets or [name])]
         found[-1] = replace(found[-1], left_out=[*found[-1].left_out, *alone])
-    corrected = holm([item.p for item in found])
-    return [
-        replace(item, p=p, looks=len(found), verdict=_verdict(item, p, sign))
-        for item, p in zip(found, corrected, strict=True)
-    ]
+    return _corrected(found)
+
+
+def _corrected(found: Sequence[Comparison]) -> list[Comparison]:
+    """With Holm's correction: a family are the arms on one set that are not identical with their baseline."""
+    families: dict[str, list[int]] = {}
+    for at, item in enumerate(found):
+        if item.verdict != "identical":
+            families.setdefault(item.set, []).append(at)
+    corrected = list(found)
+    for members in families.values():
+        for at, p in zip(members, holm([found[at].p for at in members]), strict=True):
+            corrected[at] = replace(found[at], p=p, looks=len(members), verdict=_verdict(found[at], p))
+    return corrected
 
 
 def files_of(pairs: Sequence[tuple[Arm, Arm]]) -> list[ResultFile]:
     """The result files of all runs; one appears as often as it is used."""
     return [run.file for pair in pairs for arm in pair for run in arm.runs]
-
-
-def direction(metric: str) -> Better:
-    """Which way a metric improves, by its name."""
-    return "lower" if any(word in metric.lower() for word in LOWER_IS_BETTER) else "higher"
 
 
 def check_protocols(files: Sequence[ResultFile], metric: str) -> None:
@@ -202,7 +216,10 @@ def _values(arm: Arm, images: Sequence[tuple[str, str]], metric: str) -> NDArray
     return np.array([[run.rows[image].metrics[metric] for run in arm.runs] for image in images], np.float64)
 
 
-def _compare(baseline: Arm, arm: Arm, sets: Sequence[str], metric: str, sign: int) -> Comparison:
+def _compare(baseline: Arm, arm: Arm, sets: Sequence[str], metric: str, kind: Metric) -> Comparison:
+    pairing, numbers = paired_seeds(baseline.runs, arm.runs)
+    if numbers:
+        baseline, arm = (_in_order_of_seeds(side) for side in (baseline, arm))
     (first, any_first), (second, any_second) = _images(baseline, sets), _images(arm, sets)
     images = sorted(first & second)
     a, b = _values(baseline, images, metric), _values(arm, images, metric)
@@ -210,38 +227,73 @@ def _compare(baseline: Arm, arm: Arm, sets: Sequence[str], metric: str, sign: in
     with np.errstate(invalid="ignore"):
         differences = np.nan_to_num(b.mean(axis=1) - a.mean(axis=1), nan=0.0, posinf=np.inf, neginf=-np.inf)
     differences[np.abs(differences) < ROUNDING] = 0.0  # nan: infinite on both sides, hence equal
-    estimate = paired(differences[finite]) if finite.any() else None
-    seeds = _seeds(a[finite].mean(axis=0), b[finite].mean(axis=0)) if finite.any() else None
-    over_images = estimate.p if estimate else 1.0
-    over_runs = seeds.difference.p if seeds and seeds.difference else 0.0
-    signs = sign_test(sign * differences)
+    a, b = a[finite], b[finite]
+    if pairing != "none":
+        b = np.where(np.abs(b - a) < ROUNDING, a, b)
+    estimate = difference(a, b, pairs=bool(numbers)) if finite.any() else None
+    signs = sign_test(-differences if kind.lower_better else differences)
     return Comparison(
         set=sets[0] if len(sets) == 1 else ALL,
         baseline=baseline.label,
         arm=arm.label,
         metric=metric,
         n=len(images),
-        means=(float(a[finite].mean()), float(b[finite].mean())) if finite.any() else None,
+        means=(float(a.mean()), float(b.mean())) if finite.any() else None,
         difference=estimate,
         signs=signs,
-        seeds=seeds,
-        p=max(over_images, over_runs),
+        seeds=_seeds(pairing, numbers, a.mean(axis=0), b.mean(axis=0)) if finite.any() else None,
+        spread=spread_of(a, b, pairs=bool(numbers)),
+        p=estimate.p if estimate else 1.0,
         looks=1,
         verdict="identical" if signs.equal == len(images) else "no difference shown",
         left_out=[f"{name}/{image}" for name, image in sorted((any_first | any_second) - set(images))],
         infinite=[f"{name}/{image}" for (name, image), kept in zip(images, finite, strict=True) if not kept],
+        kind=kind,
     )
 
 
-def _seeds(a: NDArray[np.float64], b: NDArray[np.float64]) -> Seeds:
-    if len(a) == 1 or len(b) == 1:
-        return Seeds(a.tolist(), b.tolist(), None, None)
-    difference = welch(a, b)
-    exceeds = all(abs(difference.mean) > (spread(values) or 0.0) for values in (a, b))
-    return Seeds(a.tolist(), b.tolist(), difference, exceeds)
+def paired_seeds(baseline: Sequence[Run], arm: Sequence[Run]) -> tuple[Pairing, list[int]]:
+    """Whether both sides' runs have the same seeds, and which; two runs of a seed share their start or their data.
+
+    The seed is in the result file, or in files of before it was recorded in the name (`_seed0`).
+    """
+    if min(len(baseline), len(arm)) == 1:
+        return "one run", []
+    first, second = ({seed_of(run): run for run in side} for side in (baseline, arm))
+    known = [*first, *second]
+    if None in known or first.keys() != second.keys() or len(known) != len(baseline) + len(arm):
+        return "none", []
+    if not all(_share_something(run, second[seed]) for seed, run in first.items()):
+        return "none", []
+    recorded = all("seed" in run.record for run in (*baseline, *arm))
+    return "recorded" if recorded else "by name", sorted(seed for seed in first if seed is not None)
 
 
-def _verdict(comparison: Comparison, p: float, sign: int) -> Verdict:
-    if comparison.verdict == "identical" or comparison.difference is None or p >= LEVEL:
+def seed_of(run: Run) -> int | None:
+    """The seed of a run as it is recorded, or as its name or that of its file says; None: unknown."""
+    seed = run.record.get("seed")
+    if isinstance(seed, int):
+        return seed
+    found = _SEED.search(run.model) or _SEED.search(run.file.path.name)
+    return int(found[1]) if found else None
+
+
+def _share_something(a: Run, b: Run) -> bool:
+    """Whether two runs of one seed began with the same weights or saw the same patches, as far as that is recorded."""
+    known = [key for key in ("start", "data_order") if a.record.get(key) and b.record.get(key)]
+    return not known or any(a.record[key] == b.record[key] for key in known)
+
+
+def _in_order_of_seeds(arm: Arm) -> Arm:
+    return replace(arm, runs=tuple(sorted(arm.runs, key=lambda run: seed_of(run) or 0)))
+
+
+def _seeds(pairing: Pairing, numbers: list[int], a: NDArray[np.float64], b: NDArray[np.float64]) -> Seeds:
+    differences = (b - a).tolist() if numbers else []
+    return Seeds(pairing, numbers, a.tolist(), b.tolist(), differences)
+
+
+def _verdict(comparison: Comparison, p: float) -> Verdict:
+    if comparison.difference is None or p >= LEVEL:
         return comparison.verdict
-    return "better" if sign * comparison.difference.mean > 0 else "worse"
+    return "better" if (comparison.difference.mean > 0) != comparison.kind.lower_better else "worse"

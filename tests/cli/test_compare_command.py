@@ -55,15 +55,52 @@ def test_seeds_and_a_markdown_file(files, capsys, tmp_path):
     assert main(["compare", "a=a*.json", "b=b*.json", "-o", str(tmp_path / "new" / "x.md")]) == 0
     out, text = capsys.readouterr().out, (tmp_path / "new" / "x.md").read_text()
     for shown in (out, text):
-        assert "b is better than a by 0." in shown and "3 runs of b" in shown and "exceeds both spreads" in shown
+        assert "b is better than a by 0." in shown and "3 and 3 runs" in shown and "not paired" in shown
         assert "Protocol y: ×4" in shown
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert len(lines) == 3 and len({line.count("|") for line in lines}) == 1
     assert "few" not in text and "one run" not in text
 
 
+def test_folders_of_seeds_paired_by_their_names(files, capsys, tmp_path):
+    for number in range(3):
+        write(f"scratch/scratch_seed{number}.json", "net", shift=0.1 * number, seed=number)
+        write(f"kd/kd_seed{number}.json", "net", shift=0.1 * number + 0.06 + 0.002 * number, seed=10 + number)
+    for scratch, kd in (("scratch", "kd"), ("scratch/", "kd/"), ("scratch/*.json", "kd/*_seed?.json")):
+        assert main(["compare", f"scratch={scratch}", f"kd={kd}", "--power", "-o", "x.json"]) == 0
+        out = capsys.readouterr().out
+        assert "kd is better than scratch by 0.0" in out and "paired by the names" in out and "3 paired seeds" in out
+        assert "a true difference of 0.05 dB would be shown" in out
+    (item,) = json.loads((tmp_path / "x.json").read_text())["comparisons"]
+    assert item["seeds"]["numbers"] == [0, 1, 2] and 0 < item["power"]["value"] <= 1
+
+
+def test_a_comma_in_a_name_parts_nothing(files, capsys):
+    write("odd.json", "a,b")
+    assert main(["compare", "scratch.json", "x,y=odd.json:a,b"]) == 0
+    assert "x,y" in capsys.readouterr().out
+    assert main(["compare", "s=scratch.json", "c,d=b0.json,b1.json,b2.json"]) == 0
+    assert "c,d is better than s" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arms", "fail_if", "status"),
+    [
+        (("scratch.json", "csd.json"), "worse", 0),
+        (("csd.json", "scratch.json"), "worse", 1),
+        (("scratch.json", "noise.json"), "worse", 0),
+        (("scratch.json", "noise.json"), "not-better", 1),
+        (("scratch.json", "csd.json"), "not-better", 0),
+        (("scratch.json", "same.json"), "not-better", 1),
+    ],
+)
+def test_the_exit_status_can_stop_a_pipeline(arms, fail_if, status, files):
+    assert main(["compare", *arms, "--fail-if", fail_if]) == status
+
+
 def test_mistakes_of_the_user_exit_with_2_and_a_sentence(files, capsys, tmp_path):
     write("rgb.json", "rgb", protocol="rgb")
+    (tmp_path / "empty").mkdir()
     (tmp_path / "broken.json").write_text((tmp_path / "csd.json").read_text()[:500])
     for arguments, said in (
         (["scratch.json", "rgb.json"], "different protocols"),
@@ -72,6 +109,9 @@ def test_mistakes_of_the_user_exit_with_2_and_a_sentence(files, capsys, tmp_path
         (["scratch.json", "csd.json", "-o", "x.csv"], ".json or .md"),
         (["scratch.json", "csd.json", "--metric", "lpips"], "has no 'lpips'"),
         (["scratch.json", "csd.json", "--sets", "Set5"], "no set 'Set5'"),
+        (["scratch.json", "csd.json", "--power", "0"], "--power is a difference above 0"),
+        (["x=nowhere"], "is not [NAME=]FILE"),
+        (["x=empty"], "the folder empty has no result file"),
     ):
         assert main(["compare", *arguments]) == 2
         captured = capsys.readouterr()

@@ -1,5 +1,6 @@
 import math
-from dataclasses import replace
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,12 +12,12 @@ from srkd.evaluation.compare import ALL, compare, uneven_warnings
 from srkd.evaluation.protocols import Chosen, protocol_of
 from srkd.evaluation.reading import ResultFile
 from srkd.evaluation.results import Row
-from srkd.evaluation.verdicts import notes, sentence
+from srkd.evaluation.words import notes, power_sentence, seed_by_seed, sentence, table_of
 from srkd.types import InputError
 
 
-def arm(name, *runs, protocol=None, metric="psnr", width=1.0, lpips=None, warnings=()):
-    """An arm of runs, each {set: [value, …]} or {(set, image): value}."""
+def arm(name, *runs, protocol=None, metric="psnr", width=1.0, lpips=None, warnings=(), origins=(), named=False):
+    """An arm of runs, each {set: [value, …]} or {(set, image): value}; `origins`: what is recorded of each."""
     made = []
     for number, run in enumerate(runs):
         flat = {}
@@ -24,8 +25,11 @@ def arm(name, *runs, protocol=None, metric="psnr", width=1.0, lpips=None, warnin
             flat |= {key: found} if isinstance(key, tuple) else {(key, f"i{at}"): one for at, one in enumerate(found)}
         rows = {key: Row(*key, name, width, {metric: float(value), "ssim": 0.9}, None) for key, value in flat.items()}
         record = (protocol or protocol_of("y", 4)).record()
-        file = ResultFile(f"{name}{number}.json", record, [], {}, list(rows.values()), [], [], lpips, list(warnings))
-        made.append(Run(file, name, width, rows))
+        model = f"{name}_seed{number}" if named else name
+        models = [{"name": model, **(origins[number] if origins else {})}]
+        path = Path(f"{name}{number}.json")
+        file = ResultFile(path, record, models, {}, list(rows.values()), [], [], lpips, list(warnings))
+        made.append(Run(file, model, width, rows))
     return Arm(name, width, tuple(made))
 
 
@@ -113,15 +117,18 @@ def test_swapped_it_is_the_opposite_and_the_order_of_rows_is_nothing(first, seco
     }
     opposite = {"better": "worse", "worse": "better"}
     for item in forth:
-        assert replace(again[item.set], left_out=[]) == replace(item, left_out=[])
+        same = again[item.set]
+        assert (same.verdict, same.n, same.signs) == (item.verdict, item.n, item.signs)
+        assert same.p == pytest.approx(item.p) and same.means == pytest.approx(item.means)
         other = back[item.set]
         assert other.verdict == opposite.get(item.verdict, item.verdict) and other.p == pytest.approx(item.p)
         assert (other.signs.better, other.signs.worse) == (item.signs.worse, item.signs.better)
         assert (item.difference is None) == (other.difference is None)
         if item.difference and item.difference.low is not None:
             assert math.isfinite(item.difference.mean) and math.isfinite(item.difference.low)
-            assert other.difference.mean == -item.difference.mean
-            assert (other.difference.low, other.difference.high) == (-item.difference.high, -item.difference.low)
+            mirrored = (-item.difference.mean, -item.difference.high, -item.difference.low)
+            found = (other.difference.mean, other.difference.low, other.difference.high)
+            assert found == pytest.approx(mirrored, abs=1e-9)
         assert sentence(item) and "nan" not in sentence(item) and " inf" not in sentence(item)
 
 
@@ -154,7 +161,7 @@ def test_all_sets_together_weigh_every_image_alike():
     a, b = arm("a", {"S": [30, 30], "T": [20]}), arm("b", {"S": [31, 32], "T": [26]})
     found = compare([(a, b)], "psnr")
     assert [item.set for item in found] == ["S", "T", ALL] and found[2].difference.mean == pytest.approx(3)
-    assert [item.looks for item in found] == [3, 3, 3]
+    assert [item.looks for item in found] == [1, 1, 1]  # a set, and all sets that it is a part of: no two looks
     assert [item.set for item in compare([(a, b)], "psnr", sets=["T"])] == ["T"]
 
 
@@ -170,8 +177,10 @@ def test_many_comparisons_ask_for_more():
     others = [arm(name, {"S": base + 0.1 * rng.normal(size=30)}) for name in "cdefghijkl"]
     found = compare([(a, b), *((a, other) for other in others)], "psnr")
     assert found[0].verdict == "no difference shown" and found[0].p > 0.05
-    assert "only without the correction for 11 comparisons would there be one" in sentence(found[0])
-    assert any(note.startswith("11 comparisons") for note in notes(found))
+    assert "only without the correction for 11 arms would there be one" in sentence(found[0])
+    assert any(note.startswith("11 arms are compared on a set") for note in notes(found))
+    copies = [arm(name, {"S": base}) for name in "mnopqrstu"]  # identical with the baseline: no looks
+    assert compare([(a, b), *((a, copy) for copy in copies)], "psnr")[0].verdict == "better"
 
 
 def runs(shifts, seed):
@@ -180,28 +189,84 @@ def runs(shifts, seed):
     return [{"S": base + shift + 0.02 * rng.normal(size=100)} for shift in shifts]
 
 
-def test_over_seeds_a_difference_above_both_spreads_is_shown():
-    found = one(arm("a", *runs([0, 0.01, -0.01], 1)), arm("b", *runs([0.2, 0.21, 0.19], 2)))
-    assert found.verdict == "better" and found.seeds.exceeds_both
-    assert found.seeds.difference.mean == pytest.approx(found.difference.mean) == pytest.approx(0.2, abs=0.01)
-    text = sentence(found)
-    assert "3 runs of b" in text and "± 0.01" in text and text.endswith("the difference exceeds both spreads.")
-    assert not any("one run" in note for note in notes([found]))
+ORIGINS = [{"seed": number, "start": f"w{number}", "data_order": f"d{number}"} for number in range(3)]
+
+
+def test_paired_seeds_show_what_independent_ones_hide():
+    # every seed gains about .05, and the seeds themselves are .1 apart
+    a, b = runs([0, 0.1, -0.1], 1), runs([0.047, 0.149, -0.044], 2)
+    hidden = one(arm("a", *a), arm("b", *b))
+    assert hidden.verdict == "no difference shown" and hidden.seeds.pairing == "none" and hidden.seeds.differences == []
+    assert "the runs count as independent (Welch): b and a" in "".join(notes([hidden]))
+    for options, pairing in (({"named": True}, "by name"), ({"origins": ORIGINS}, "recorded")):
+        found = one(arm("a", *a, **options), arm("b", *b, **options))
+        assert found.verdict == "better" and found.seeds.pairing == pairing and found.seeds.numbers == [0, 1, 2]
+        assert found.seeds.differences == pytest.approx([0.047, 0.049, 0.056], abs=0.01)
+        assert found.difference.basis == "seeds" and found.difference.p < 0.05
+        text = sentence(found)
+        assert "100 images, 3 paired seeds" in text and "seed by seed +0.0" in text and "which decide" in text
+        assert any(("by the names" if pairing == "by name" else "as recorded") in note for note in notes([found]))
+        shuffled = one(arm("a", *a, **options), Arm("b", 1.0, arm("b", *b, **options).runs[::-1]))
+        assert shuffled.seeds == found.seeds and shuffled.difference == found.difference
+
+
+@pytest.mark.parametrize(
+    ("change", "pairing"),
+    [
+        ({}, "recorded"),
+        ({"start": "x"}, "recorded"),  # a slice of its teacher against scratch: the same patches
+        ({"data_order": "x"}, "recorded"),
+        ({"start": "x", "data_order": "x"}, "none"),
+        ({"seed": 7}, "none"),
+        ({"seed": 0}, "none"),  # one seed twice on one side
+        ({"start": None, "data_order": None}, "recorded"),
+        ({"seed": None}, "none"),
+    ],
+)
+def test_seeds_are_paired_where_they_share_start_or_order(change, pairing):
+    a, b = arm("a", *runs([0, 0, 0], 1), origins=ORIGINS), runs([0, 0, 0], 2)
+    others = [*ORIGINS[:2], {key: value for key, value in {**ORIGINS[2], **change}.items() if value is not None}]
+    assert one(a, arm("b", *b, origins=others)).seeds.pairing == pairing
 
 
 def test_a_difference_within_the_spread_of_seeds_is_not_shown_however_sure_the_images_are():
     found = one(arm("a", *runs([0, 0.1, -0.1], 1)), arm("b", *runs([0.05, 0.15, -0.05], 2)))
-    assert found.difference.p < 1e-6 and found.seeds.difference.p > 0.05
-    assert found.verdict == "no difference shown" and found.seeds.exceeds_both is False
-    assert "does not exceed both spreads; the images show a difference, the runs do not." in sentence(found)
+    assert found.verdict == "no difference shown" and found.p > 0.05 and found.signs.better > 90
+    assert "24." not in seed_by_seed(found) and "29.0" in seed_by_seed(found) and "against" in seed_by_seed(found)
+    assert "3 and 3 runs" in sentence(found)
+
+
+def test_two_seeds_have_no_interval():
+    found = one(arm("a", *runs([0, 0.1], 1), named=True), arm("b", *runs([0.05, 0.15], 2), named=True))
+    assert found.difference.low is None and "2 seeds are too few for an interval: take 3 or more" in sentence(found)
 
 
 def test_one_run_is_said_to_be_one():
-    a, b = arm("a", *runs([0], 1)), arm("b", *runs([0.2, 0.3], 2))
+    a, b = arm("a", *runs([0], 1)), arm("b", *runs([0.2], 2))
     found = one(a, b)
-    assert found.seeds.difference is None and found.verdict == "better"
-    assert "one run of a: this compares trained networks" in "".join(notes([found]))
-    assert "one run" not in "".join(notes([one(arm("bicubic", *runs([0], 1)), b)]))
+    assert found.seeds.pairing == "one run" and found.verdict == "better" and found.spread is None
+    assert "one run of a, b: this compares trained networks" in "".join(notes([found]))
+    several = arm("b", *runs([0.2, 0.25, 0.3], 2))
+    assert "one run" not in "".join(notes([one(arm("bicubic", *runs([0], 1)), several)]))
+    assert one(a, several).difference.basis == "seeds" and one(a, several).seeds.differences == []
+
+
+def test_power_is_told():
+    a, b = arm("a", *runs([0, 0.1, -0.1], 1), named=True), arm("b", *runs([0.047, 0.149, -0.044], 2), named=True)
+    text = power_sentence(one(a, b), 0.05)
+    assert "a true difference of 0.05 dB would be shown in " in text and "3 seeds, 100 images" in text
+    assert re.search(r"for 80 % [23] seeds do\.$", text)
+    unsure = arm("c", *runs([0.3, 0, -0.3], 3), named=True)
+    assert float(power_sentence(one(a, unsure), 0.05).partition(" shown in ")[2].partition("%")[0]) < 30
+    assert "not known" in power_sentence(one(arm("a", *runs([0], 1)), arm("b", *runs([0.2], 2))), 0.05)
+
+
+def test_the_table_of_a_comparison_has_what_the_sentences_say():
+    found = compare(
+        [(arm("a", *runs([0, 0.1, -0.1], 1), named=True), arm("b", *runs([0.05, 0.15, -0.04], 2), named=True))], "psnr"
+    )
+    lines = table_of(found).markdown().splitlines()
+    assert len({line.count("|") for line in lines}) == 1 and "| S | b | a | +0.0" in lines[2] and "better" in lines[2]
 
 
 def test_better_on_few_images_is_said():
