@@ -40,12 +40,49 @@ class Problem:
 
 
 def option_names(component: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """The keyword-only parameters of `component`: the options a YAML file may set."""
-    return {
-        name: parameter
-        for name, parameter in inspect.signature(component).parameters.items()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-    }
+    """The keyword-only parameters of `component`: the options a YAML file may set.
+
+    Where the constructor of a class takes `**options`, those of the class that it hands them to are options too.
+    """
+    found: dict[str, inspect.Parameter] = {}
+    for function in _constructors(component):
+        for name, parameter in inspect.signature(function).parameters.items():
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
+                found.setdefault(name, parameter)
+    return found
+
+
+def _constructors(component: Callable[..., Any]) -> list[Callable[..., Any]]:
+    """`component`, and if it is a class the constructors of its bases, as far as each hands options on."""
+    if not inspect.isclass(component):
+        return [component]
+    chain: list[Callable[..., Any]] = []
+    for cls in component.__mro__:
+        if "__init__" not in vars(cls):
+            continue
+        chain.append(cls)
+        kinds = [parameter.kind for parameter in inspect.signature(cls.__init__).parameters.values()]
+        if inspect.Parameter.VAR_KEYWORD not in kinds:
+            break
+    return chain or [component]
+
+
+def argument_docs(doc: str) -> dict[str, str]:
+    """The texts of the section `Args:` of a docstring by the argument's name."""
+    section = re.search(r"^Args:\n((?:[ ]+.*\n?|\n)*)", doc, re.MULTILINE)
+    if section is None:
+        return {}
+    found = re.findall(r"^    (\w+)(?: \([^)]*\))?: ((?:.*)(?:\n {5,}.*)*)", section[1], re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in found}
+
+
+def option_docs(component: Callable[..., Any]) -> dict[str, str]:
+    """What the docstrings of `component`, its constructor and its bases say of each argument; the nearest counts."""
+    found: dict[str, str] = {}
+    for part in component.__mro__ if inspect.isclass(component) else (component,):
+        for doc in (part.__doc__, getattr(vars(part).get("__init__"), "__doc__", None)):
+            found = argument_docs(inspect.cleandoc(doc or "")) | found
+    return found
 
 
 def with_defaults(component: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,13 +137,17 @@ def _validator(component: Callable[..., Any], wired: frozenset[str]) -> SchemaVa
 
 def _hints(component: Callable[..., Any], parameters: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
     """The evaluated annotations of `parameters` only: names in others may exist for type checkers alone."""
-    function = inspect.unwrap(component.__init__ if inspect.isclass(component) else component)
-    written = {
-        name: Any if parameter.annotation is inspect.Parameter.empty else parameter.annotation
-        for name, parameter in parameters.items()
-    }
-    holder = type(component.__name__, (), {"__annotations__": written})
-    return typing.get_type_hints(holder, globalns=getattr(function, "__globals__", {}), include_extras=True)
+    hints: dict[str, Any] = {}
+    for owner in _constructors(component):
+        function = inspect.unwrap(owner.__init__ if inspect.isclass(owner) else owner)
+        written = {
+            name: Any if parameter.annotation is inspect.Parameter.empty else parameter.annotation
+            for name, parameter in inspect.signature(owner).parameters.items()
+            if name in parameters and name not in hints
+        }
+        holder = type(component.__name__, (), {"__annotations__": written})
+        hints |= typing.get_type_hints(holder, globalns=getattr(function, "__globals__", {}), include_extras=True)
+    return {name: hints[name] for name in parameters}
 
 
 def parse_width(value: Any) -> float:

@@ -8,7 +8,8 @@ Images in tensors are RGB in [0, 1]; images in arrays are RGB(A) or grey, uint8 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -26,11 +27,50 @@ class WorkError(RuntimeError):
     """The input was right but the work failed; the command line prints the message and exits with 1."""
 
 
-class Batch(NamedTuple):
-    """One training batch: `lq` [B, C, h, w] and `gt` [B, C, s·h, s·w], both in [0, 1], RGB (or Y for Y networks)."""
+@dataclass(frozen=True)
+class Batch:
+    """One training batch: `lq` [B, C, h, w] and `gt` [B, C, s·h, s·w], both in [0, 1], RGB (or Y for Y networks).
+
+    `lq, gt = batch` takes the two images.
+
+    Attributes:
+        lq: low-resolution patches.
+        gt: high-resolution patches.
+        targets: what teachers make of these patches, [B, C, s·h, s·w], where it is known already; by their names.
+        crops: which image each patch is cut from, where and how it is turned.
+    """
 
     lq: Tensor
     gt: Tensor
+    targets: Mapping[str, Tensor] = field(default_factory=dict["str", "Tensor"])
+    crops: Sequence[Crop] = ()
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter((self.lq, self.gt))
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """The batch with `change` done to each of its tensors."""
+        targets = {name: change(tensor) for name, tensor in self.targets.items()}
+        return replace(self, lq=change(self.lq), gt=change(self.gt), targets=targets)
+
+    def pin_memory(self) -> Batch:
+        """The batch in page-locked memory, which PyTorch's data loader asks for."""
+        return self.map(lambda tensor: tensor.pin_memory())
+
+
+class Crop(NamedTuple):
+    """One patch of a batch: the image's number, where it is cut (see `crop_pair`) and how it is turned."""
+
+    image: int
+    u_top: float
+    u_left: float
+    hflip: bool
+    vflip: bool
+    transpose: bool
+
+    def corner(self, height: int, width: int, side: int) -> tuple[int, int]:
+        """Top and left of a patch of side × side pixels in an image of height × width."""
+        return int(self.u_top * (height - side + 1)), int(self.u_left * (width - side + 1))
 
 
 Losses = dict[str, "Tensor"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from srkd.signature import Problem, Width, check_options, option_names, parse_width
+from srkd.signature import Problem, Width, check_options, option_docs, option_names, parse_width
 from srkd.types import InputError
 
 if TYPE_CHECKING:
@@ -278,3 +278,47 @@ def test_what_is_right_inside_is_taken() -> None:
 def test_a_long_value_is_shortened() -> None:
     _, found = check_options(nested, {"small": "x" * 10_000})
     assert len(found[0].message) < 250
+
+
+class Base:
+    """The base.
+
+    Args:
+        depth: how deep.
+        colour: of the base.
+    """
+
+    def __init__(self, student: Student, *, depth: int = 2, colour: str = "red") -> None: ...
+
+
+class Derived(Base):
+    """Hands on.
+
+    Args:
+        colour: of the derived.
+        width: how wide.
+    """
+
+    def __init__(self, student: Student, *, width: Width = 1.0, **options: Any) -> None: ...
+
+
+class Leaf(Derived):
+    """Takes everything as it is."""
+
+
+class Closed(Derived):
+    """Hands nothing on."""
+
+    def __init__(self, student: Student, *, only: bool = True) -> None: ...
+
+
+def test_options_that_are_handed_on_are_options_too() -> None:
+    assert list(option_names(Derived)) == list(option_names(Leaf)) == ["width", "depth", "colour"]
+    assert list(option_names(Closed)) == ["only"]
+    assert check_options(Leaf, {"depth": 3, "width": "1/2", "colour": "b"}) == (
+        {"depth": 3, "width": 0.5, "colour": "b"},
+        [],
+    )
+    _, found = check_options(Leaf, {"deep": 3, "depth": True})
+    assert {problem.path for problem in found} == {("deep",), ("depth",)}
+    assert option_docs(Leaf) == {"colour": "of the derived.", "width": "how wide.", "depth": "how deep."}

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
 
     from srkd.cli.display import show_line, stdout_console
     from srkd.registry import DATASETS, METHODS, METRICS, NETWORKS, Registry
-    from srkd.signature import option_names
+    from srkd.signature import option_docs, option_names
 
     registries: dict[str, Registry[Any]] = dict(zip(KINDS, (NETWORKS, METHODS, DATASETS, METRICS), strict=True))
     registry, console = registries[args.kind], stdout_console()
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     component = registry.get(args.name)
     show_line(console, f"{args.name}\n\n{re.split(_SECTION, _doc(component))[0].strip()}\n")
-    described = argument_docs(_doc(component))
+    described = option_docs(component)
     table = Table("option", "type", "default", "meaning")
     for name, parameter in option_names(component).items():
         written = parameter.annotation
@@ -62,15 +62,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 _SECTION = re.compile(r"^(?:Args|Returns|Raises|Attributes):$", re.MULTILINE)
-
-
-def argument_docs(doc: str) -> dict[str, str]:
-    """The texts of the section `Args:` of a docstring by the argument's name."""
-    section = re.search(r"^Args:\n((?:[ ]+.*\n?|\n)*)", doc, re.MULTILINE)
-    if section is None:
-        return {}
-    found = re.findall(r"^    (\w+)(?: \([^)]*\))?: ((?:.*)(?:\n {5,}.*)*)", section[1], re.MULTILINE)
-    return {name: " ".join(text.split()) for name, text in found}
 
 
 def _doc(component: Callable[..., Any]) -> str:

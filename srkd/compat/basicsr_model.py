@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from srkd.atomic import atomic_path
 from srkd.compat.basicsr import import_basicsr
 from srkd.losses.pixel import PixelLoss
-from srkd.methods.base import Method
+from srkd.methods.assemble import build_method, check_network
+from srkd.methods.base import ONE_TEACHER, Method
 from srkd.networks.slim import Network
 from srkd.networks.weights import build_network, load_params, read_weights, save_network
 from srkd.registry import LOSSES, METHODS, NETWORKS, Registry
@@ -92,7 +93,8 @@ class SRKDModel(SRModel):
         train = self.opt["train"]
         if train.get("perceptual_opt"):
             raise InputError("train.perceptual_opt: a method brings its own losses beside train.pixel_opt; remove it.")
-        self.pixel: PixelLoss = _build("train.pixel_opt", LOSSES, train.get("pixel_opt") or {})
+        kind, options = _checked("train.pixel_opt", LOSSES, train.get("pixel_opt") or {})
+        self.pixel: PixelLoss = LOSSES.get(kind)(**options)
         super().init_training_settings()
 
     def setup_optimizers(self) -> None:
@@ -110,12 +112,11 @@ class SRKDModel(SRModel):
         self.teacher_file = self._teacher_file()
         teacher = self._build_teacher()
         for where, network in (("network_g", self.net_g), ("network_g_teacher", teacher)):
-            if network is not None and network.scale != self.opt["scale"]:
-                raise InputError(f"{where}: its scale is {network.scale}, but `scale` is {self.opt['scale']}.")
-        method: Method = _build("method", METHODS, self.opt.get("method") or {}, self.net_g, teacher, self.pixel)
-        if teacher is not None and not method.uses_teacher:
-            raise InputError(f"method {type(method).__name__} uses no teacher: remove network_g_teacher.")
-        return method
+            if network is not None:
+                check_network(where, network, student=self.net_g, scale=self.opt["scale"])
+        kind, options = _checked("method", METHODS, self.opt.get("method") or {})
+        teachers = {} if teacher is None else {ONE_TEACHER: teacher}
+        return build_method(kind, options, student=self.net_g, teachers=teachers, pixel=self.pixel)
 
     def _build_teacher(self) -> Network | None:
         block = self.opt.get("network_g_teacher")
@@ -268,15 +269,14 @@ def _widths(opt: Mapping[str, Any], net_g: Network) -> list[float]:
     return widths
 
 
-def _build(where: str, registry: Registry[Any], block: Mapping[str, Any], *wired: Any) -> Any:
-    """Build what `block` names, with Python's own arguments `wired`; every error is an `InputError` with `where`."""
-    options = dict(block)
-    kind = options.pop("type", None)
+def _checked(where: str, registry: Registry[Any], block: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """What `block` names, and its options; every error is an `InputError` that begins with `where`."""
+    given = dict(block)
+    kind = given.pop("type", None)
     if kind is None:
         raise InputError(f"{where}: its `type` is missing. Available: {', '.join(registry.names())}.")
     try:
-        component = registry.get(kind)
-        return component(*wired, **checked_options(component, options))
+        return kind, checked_options(registry.get(kind), given)
     except ValueError as error:
         raise InputError(f"{where} ({kind}): {error}") from None
 

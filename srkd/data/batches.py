@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 from collections.abc import Iterator
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from srkd.data.cache import PairCache, Progress
 from srkd.data.resident import ResidentBatches, fits
 from srkd.data.sampling import plan
-from srkd.types import Batch, InputError
+from srkd.types import Batch, Crop, InputError
 
 RGB8 = NDArray[np.uint8]
 Image = TypeVar("Image", bound=NDArray[Any])
@@ -56,7 +56,7 @@ def crop_pair(lq: Image, gt: Image, *, gt_size: int, scale: int, u_top: float, u
         u_top, u_left: uniform in [0, 1): every place on the lq grid is equally likely, the first and last included.
     """
     side = gt_size // scale
-    top, left = _corner(lq.shape[0], lq.shape[1], side, u_top, u_left)
+    top, left = Crop(0, u_top, u_left, False, False, False).corner(lq.shape[0], lq.shape[1], side)
     lq = lq[top : top + side, left : left + side]  # pyright: ignore[reportAssignmentType]
     top, left = top * scale, left * scale
     return lq, gt[top : top + gt_size, left : left + gt_size]  # pyright: ignore[reportReturnType]
@@ -86,21 +86,6 @@ def images_to_tensor(images: RGB8) -> Tensor:
     """uint8 images [B, H, W, C] → float32 [B, C, H, W] in [0, 1], in channels-last memory: nothing is moved."""
     writable = np.require(images, requirements="W")  # torch warns about read-only arrays, such as cached ones
     return torch.from_numpy(writable).to(torch.float32).div_(255).permute(0, 3, 1, 2)
-
-
-class Crop(NamedTuple):
-    """One element of a batch: the image's number, where it is cut (see `crop_pair`) and how it is turned."""
-
-    image: int
-    u_top: float
-    u_left: float
-    hflip: bool
-    vflip: bool
-    transpose: bool
-
-    def corner(self, height: int, width: int, side: int) -> tuple[int, int]:
-        """Top and left of its patch of side × side pixels in an image of height × width."""
-        return _corner(height, width, side, self.u_top, self.u_left)
 
 
 class TrainBatches(Dataset[Batch]):
@@ -208,10 +193,6 @@ def train_loader(
         generator=torch.Generator(),  # else each loader would take a number from the global one, and so change training
     )
     return _unguarded(loader)
-
-
-def _corner(height: int, width: int, side: int, u_top: float, u_left: float) -> tuple[int, int]:
-    return int(u_top * (height - side + 1)), int(u_left * (width - side + 1))
 
 
 class _Guarded(Dataset[Batch | InputError]):

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from srkd.data.cache import PairCache
-from srkd.types import Batch
+from srkd.types import Batch, Crop
 
 if TYPE_CHECKING:
-    from srkd.data.batches import Crop, TrainBatches
+    from srkd.data.batches import TrainBatches
 
 _SHARE = 0.5  # of the memory that is free before the first iteration: activations need the rest
 _PART = 2**26  # bytes copied at once

@@ -32,12 +32,13 @@ from srkd.engine.sinks import MetricsFile, ProgressBar, Sink, TensorBoard, TextL
 from srkd.engine.trainer import Settings, Trainer
 from srkd.engine.validation import Metric, Validator
 from srkd.inference.precision import fastest_for_training
-from srkd.methods.base import Method
+from srkd.methods.assemble import build_method, check_network
+from srkd.methods.base import ONE_TEACHER, Method
 from srkd.networks.slim import Network
 from srkd.networks.weights import build_network, load_params, read_weights
 from srkd.options import Component, TrainOptions, dump_options
 from srkd.provenance import environment
-from srkd.registry import DATASETS, LOSSES, METHODS, METRICS, OPTIMIZERS, SCHEDULERS
+from srkd.registry import DATASETS, LOSSES, METRICS, OPTIMIZERS, SCHEDULERS
 from srkd.types import InputError
 
 log = logging.getLogger(__name__)
@@ -89,14 +90,11 @@ def _build(opt: TrainOptions, start: Start, records: Sequence[logging.LogRecord]
     )
     teacher = build_teacher(opt)
     for where, network in (("network_g", student), ("network_g_teacher", teacher)):
-        _check_colours(where, network, student)
+        if network is not None:
+            check_network(where, network, student=student, scale=opt.scale)
     pixel = construct("train.pixel_opt", LOSSES.get(opt.train.pixel_opt.type), opt.train.pixel_opt)
-    component = METHODS.get(opt.method.type)
-    if component.uses_teacher and teacher is None:
-        raise InputError(f"method {opt.method.type} needs a teacher: give network_g_teacher.")
-    if teacher is not None and not component.uses_teacher:
-        raise InputError(f"method {opt.method.type} uses no teacher: remove network_g_teacher.")
-    method: Method = construct("method", component, opt.method, student, teacher, pixel)
+    teachers = {} if teacher is None else {ONE_TEACHER: teacher}
+    method = build_method(opt.method.type, opt.method.args, student=student, teachers=teachers, pixel=pixel)
     method.to(world.device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     batches = build_batches(opt, world)
     validation = {
@@ -164,8 +162,6 @@ def construct(where: str, build: Callable[..., T], component: Component, *wired:
 def build_student(opt: TrainOptions, *, resuming: bool) -> Network:
     """`network_g`, with `path.pretrain_network_g` loaded; a training that is resumed has its own weights."""
     network = build_network(opt.network_g.type, opt.network_g.args)
-    if network.scale != opt.scale:
-        raise InputError(f"network_g: its scale is {network.scale}, but `scale` is {opt.scale}.")
     path = None if resuming else opt.path.pretrain_network_g
     if path is None or not grow(network, path, opt):
         load_pretrained(
@@ -173,23 +169,6 @@ def build_student(opt: TrainOptions, *, resuming: bool) -> Network:
         )
     freeze(network, opt)
     return network
-
-
-def _check_colours(where: str, network: Network | None, student: Network) -> None:
-    """Batches are RGB, or Y where the student takes one channel: every network has to take and give the same."""
-    if network is None:
-        return
-    channels = (network.num_in_ch, network.num_out_ch)
-    if channels not in ((1, 1), (3, 3)):
-        raise InputError(
-            f"{where}: num_in_ch and num_out_ch are {channels[0]} and {channels[1]}; training needs 3 and 3 (RGB) or "
-            "1 and 1 (Y)."
-        )
-    if network.num_in_ch != student.num_in_ch:
-        raise InputError(
-            f"{where}: {type(network).__name__} takes {channels[0]} channel(s), but network_g "
-            f"({type(student).__name__}) takes {student.num_in_ch}: both must be RGB networks, or both Y networks."
-        )
 
 
 def load_pretrained(
@@ -223,8 +202,6 @@ def build_teacher(opt: TrainOptions) -> Network | None:
     elif path is None:
         raise InputError("network_g_teacher is given without its weights: set path.pretrain_network_g_teacher.")
     teacher = build_network(opt.network_g_teacher.type, opt.network_g_teacher.args, where="network_g_teacher")
-    if teacher.scale != opt.scale:
-        raise InputError(f"network_g_teacher: its scale is {teacher.scale}, but `scale` is {opt.scale}.")
     where = "path.pretrain_network_g_teacher"
     load_pretrained(teacher, path, where=where, key=opt.path.param_key_g_teacher)
     return teacher

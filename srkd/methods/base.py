@@ -2,61 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal
 
-import torch
 from torch import Tensor, nn
 
 from srkd.losses.pixel import PixelLoss
+from srkd.networks import frozen, taps
+from srkd.networks.frozen import Frozen
 from srkd.networks.slim import Network
-from srkd.networks.taps import Taps
+from srkd.signature import Width
 from srkd.types import Batch, InputError, Losses
 
+TeacherUse = Literal["no", "optional", "required"]
+Teachers = nn.Module | Mapping[str, nn.Module] | None
+"""What the engine wires as the teacher: none, one (`network_g_teacher`), or several by name (`network_g_teachers`)."""
 
-class Frozen(nn.Module):
-    """A module that is used but never trained: always in eval mode, without gradients, and in no state dict.
-
-    It follows `.to(device)`; `train()`, `parameters()` and `state_dict()` of the owner do not see it.
-    """
-
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__()
-        self._held = [module.eval().requires_grad_(False)]  # in a list, so that torch does not register it
-
-    @property
-    def module(self) -> nn.Module:
-        """The frozen module itself."""
-        return self._held[0]
-
-    def forward(self, *inputs: Tensor) -> Any:
-        """Call the module. Gradients flow to the inputs; wrap in `torch.no_grad()` where they are not wanted."""
-        return self._held[0](*inputs)
-
-    def _apply(self, fn: Any, recurse: bool = True) -> Frozen:
-        self._held[0]._apply(fn, recurse)
-        super()._apply(fn, recurse)
-        return self
-
-
-class Kept(Frozen):
-    """A frozen module that exists nowhere else: part of its owner's state dict, and so of the training state."""
-
-    def get_extra_state(self) -> dict[str, Any]:
-        """The module's state dict."""
-        return self.module.state_dict()
-
-    def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Load it."""
-        self.module.load_state_dict(state)
+ONE_TEACHER = "teacher"
+"""The name of a teacher that has none, in `Method.teachers` and `Batch.targets`."""
 
 
 def widest_first(widths: Sequence[float]) -> tuple[float, ...]:
     """The widths in order.
 
     Raises:
-        InputError: one is there twice, and would be computed twice and counted once.
+        InputError: there is none, or one is there twice, and would be computed twice and counted once.
     """
+    if not widths:
+        raise InputError("`widths` is empty: name at least one, for example 1.")
     if len({*widths}) < len(widths):
         raise InputError(f"`widths` ({', '.join(f'{width:g}' for width in widths)}) has one of them twice.")
     return tuple(sorted(widths, reverse=True))
@@ -66,27 +41,75 @@ class Method(nn.Module):
     """A training objective.
 
     A subclass takes `student, teacher, pixel` first, which the engine wires; its keyword-only parameters are its
-    options in the `method:` block of an option file.
+    options in the `method:` block of an option file. With `**options` it has those of the class it is made from too.
+
+    Args:
+        widths: the widths of the student that are trained, each on every batch; the default is the whole network.
+        width_weights: factor of each width's losses, in the same order; the default is 1 for all. Narrow widths
+            converge last: a larger factor helps them, a little at the expense of the wide ones.
 
     Attributes:
         student: the network that is trained; the only part that is exported.
-        teacher: the frozen teacher, or None.
         pixel: the distance to the ground truth, `train.pixel_opt`.
         widths: the widths that are supervised, widest first.
-        uses_teacher: whether `network_g_teacher` is needed.
+        weights: of the terms, by the part of their names before `.` and `@`.
+        progress: how far the training is, from 0 to 1; kept by the engine, for what `forward` has to know of it.
+        uses_teacher: whether `network_g_teacher` is needed, or allowed.
+        several_teachers: whether `network_g_teachers` may name more than one.
     """
 
-    uses_teacher: ClassVar[bool] = False
+    uses_teacher: ClassVar[Any] = "no"  # TeacherUse; plugins of version 0.1 have a bool
+    several_teachers: ClassVar[bool] = False
 
-    def __init__(self, student: Network, teacher: nn.Module | None, pixel: PixelLoss) -> None:
+    def __init__(
+        self,
+        student: Network,
+        teacher: Teachers,
+        pixel: PixelLoss,
+        *,
+        widths: tuple[Width, ...] = (1.0,),
+        width_weights: tuple[float, ...] | None = None,
+    ) -> None:
         super().__init__()
-        if self.uses_teacher and teacher is None:
-            raise InputError(f"{type(self).__name__} needs a teacher.")
+        if teacher_use(self) == "required" and teacher is None:
+            raise InputError(f"{type(self).__name__} needs a teacher: give network_g_teacher.")
+        named = dict(teacher) if isinstance(teacher, Mapping) else {} if teacher is None else {ONE_TEACHER: teacher}
+        if len(named) > 1 and not self.several_teachers:
+            raise InputError(f"{type(self).__name__} learns from one teacher, not from {', '.join(named)}.")
         self.student = student
-        self.teacher = None if teacher is None else Frozen(teacher)
+        self._teachers = nn.ModuleList(Frozen(module) for module in named.values())
+        self._teacher_names = list(named)
         self.pixel = pixel
-        self.widths: tuple[float, ...] = (1.0,)
+        for width in widths:
+            student.channels(width)
+        factors = (1.0,) * len(widths) if width_weights is None else width_weights
+        if len(factors) != len(widths) or min(factors, default=0) < 0 or max(factors, default=1) <= 0:
+            raise InputError(
+                f"`width_weights` ({', '.join(f'{factor:g}' for factor in factors)}) has one factor for each of the "
+                f"{len(widths)} `widths`, none below 0 and not all 0."
+            )
+        self.widths: tuple[float, ...] = widest_first(widths)
+        self.factors = {f"{width:g}": factor for width, factor in zip(widths, factors, strict=True)}
         self.weights: dict[str, float] = {"l_pix": pixel.loss_weight}
+        self.progress = 0.0
+
+    @property
+    def teachers(self) -> dict[str, Frozen]:
+        """The frozen teachers by name."""
+        held = [module for module in self._teachers if isinstance(module, Frozen)]
+        return dict(zip(self._teacher_names, held, strict=True))
+
+    @property
+    def teacher(self) -> Frozen | None:
+        """The frozen teacher, where there is exactly one."""
+        found = list(self.teachers.values())
+        return found[0] if len(found) == 1 else None
+
+    @classmethod
+    def example(cls, folder: Path) -> dict[str, Any]:
+        """Options with which it trains a tiny network, for tests; what has to exist first is written into `folder`."""
+        del folder
+        return {}
 
     @property
     def companions(self) -> dict[str, nn.Module]:
@@ -94,13 +117,20 @@ class Method(nn.Module):
         return {}
 
     def forward(self, batch: Batch) -> Losses:
-        """Raw, unweighted, named scalars of one batch; a name may end in `@width`."""
+        """Raw, unweighted, named scalars of one batch; a name may end in `.source` and `@width`."""
         raise NotImplementedError
 
+    def at(self, width: float, losses: Losses) -> Losses:
+        """The losses of one width, named after it where there are several."""
+        return losses if len(self.widths) == 1 else {f"{name}@{width:g}": value for name, value in losses.items()}
+
     def weight(self, name: str, progress: float) -> float:
-        """Weight of the loss `name` at `progress` in [0, 1] of the training; `@width` is ignored."""
-        del progress  # the weights of these objectives are constant; a schedule overrides this
-        return self.weights[name.split("@")[0]]
+        """Weight of the loss `name` at `progress` in [0, 1] of the training: its own, times that of its width."""
+        del progress  # the weights of most objectives are constant; a schedule overrides this
+        term, _, width = name.partition("@")
+        return self.weights[term.split(".")[0]] * self.factors.get(
+            width, 1.0 if width else next(iter(self.factors.values()))
+        )
 
     def total(self, losses: Losses, progress: float) -> Tensor:
         """The weighted sum that is minimised."""
@@ -108,69 +138,34 @@ class Method(nn.Module):
         return sum(terms[1:], terms[0])
 
 
-def paired_taps(
-    student: nn.Module,
-    teacher: nn.Module,
-    taps: Sequence[str] | None,
-    teacher_taps: Sequence[str] | None,
-    *,
-    default: Callable[[nn.Module], list[str]],
-) -> list[tuple[str, str]]:
-    """Module paths in student and teacher whose features are compared.
-
-    Args:
-        student: the network that is trained.
-        teacher: the frozen network.
-        taps: module paths in the student; None takes `default` of it.
-        teacher_taps: module paths in the teacher; None takes `taps`, or `default` of the teacher where they are None.
-        default: the taps of a network.
-
-    Raises:
-        InputError: their numbers differ, or there is none.
-    """
-    ours = default(student) if taps is None else list(taps)
-    theirs = list(teacher_taps or taps or default(teacher))
-    if not ours or len(ours) != len(theirs):
-        raise InputError(
-            f"`taps` ({', '.join(ours) or 'none'}) and `teacher_taps` ({', '.join(theirs)}) must be as many, and at "
-            "least one: each tap of the student is compared with one of the teacher."
+def teacher_use(method: type[Method] | Method) -> TeacherUse:
+    """What `uses_teacher` says; a bool, as in plugins of version 0.1, is read with a warning."""
+    use: Any = method.uses_teacher
+    if isinstance(use, bool):
+        name = method.__name__ if isinstance(method, type) else type(method).__name__
+        new = "required" if use else "no"
+        warnings.warn(
+            f"{name}.uses_teacher is {use}, as in version 0.1; write {new!r} (or 'optional'.",
+            FutureWarning,
+            stacklevel=2,
         )
-    return list(zip(ours, theirs, strict=True))
+        return new
+    return use
 
 
-class FeaturePairs:
-    """The features of student and teacher that a method compares, tap by tap; their channels may differ.
+def together(terms: Iterable[Tensor]) -> Tensor:
+    """The sum of one or more losses."""
+    first, *rest = terms
+    return sum(rest, first)
 
-    Args:
-        student: the network that is trained.
-        teacher: the frozen network.
-        paths: module paths in student and teacher, see `paired_taps`.
 
-    Raises:
-        InputError: a tap does not exist.
-    """
+# --- as version 0.1 had it, for plugins
 
-    def __init__(self, student: nn.Module, teacher: nn.Module, paths: Sequence[tuple[str, str]]) -> None:
-        self.student = Taps(student, [ours for ours, _ in paths])
-        self.teacher = Taps(teacher, [theirs for _, theirs in paths])
 
-    def run(self, x: Tensor, *, teacher_output: bool) -> tuple[Tensor, Tensor | None, list[tuple[Tensor, Tensor]]]:
-        """Both networks on `x` [B, C, h, w]: the student's output, the teacher's, and (student, teacher) for each tap.
-
-        Args:
-            x: low-resolution images.
-            teacher_output: without it the teacher stops at its last tap and its output is None.
-
-        Raises:
-            InputError: two features differ in height or width.
-        """
-        with torch.no_grad():
-            target, theirs = self.teacher.run(x) if teacher_output else (None, self.teacher.features(x))
-        sr, ours = self.student.run(x)
-        for path, other, s, t in zip(self.student.paths, self.teacher.paths, ours, theirs, strict=True):
-            if s.shape[-2:] != t.shape[-2:]:
-                raise InputError(
-                    f"the student's tap {path!r} gives {list(s.shape)} and the teacher's {other!r} gives "
-                    f"{list(t.shape)} ([B, C, H, W]): height and width must be equal."
-                )
-        return sr, target, list(zip(ours, theirs, strict=True))
+def __getattr__(name: str) -> Any:
+    moved = {"Kept": frozen.FrozenCopy, "paired_taps": taps.paired_taps, "FeaturePairs": taps.FeaturePairs}
+    if name not in moved:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    new = moved[name]
+    warnings.warn(f"{__name__}.{name} is {new.__module__}.{new.__name__} now.", FutureWarning, stacklevel=2)
+    return new

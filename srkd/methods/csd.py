@@ -3,8 +3,9 @@
 Paper: Wang, Lin, Qu, Wu, Zhang, Xie, Yao, "Towards Compact Single Image Super-Resolution via Contrastive
 Self-distillation", IJCAI 2021, https://arxiv.org/abs/2105.11683. Written from the paper's formulas.
 
-The full width is the teacher, and is trained too: one network, one summed loss, one step. Start it from a trained
-full-width network (`path.pretrain_network_g`), so that every narrower width starts as a slice of a trained one.
+The full width is the teacher, and is trained too: one network, one summed loss, one step; another teacher may be given
+beside it. Start it from a trained full-width network (`path.pretrain_network_g`), so that every narrower width starts
+as a slice of a trained one.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from __future__ import annotations
 import copy
 import logging
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import pydantic
 import torch
@@ -22,7 +24,9 @@ from torch.nn import functional as F
 from srkd.losses.contrastive import contrastive_loss, draw_negatives, first_negatives
 from srkd.losses.perceptual import LAYERS, VGG19
 from srkd.losses.pixel import PixelLoss
-from srkd.methods.base import Frozen, Kept, Method, widest_first
+from srkd.methods.base import Teachers, widest_first
+from srkd.methods.distiller import OWN, Distiller
+from srkd.networks.frozen import Frozen, FrozenCopy
 from srkd.networks.slim import Network
 from srkd.networks.taps import Taps, default_taps
 from srkd.networks.weights import load_network
@@ -75,15 +79,18 @@ PerceptualSpace = Annotated[VGGSpace | NetworkSpace, pydantic.Field(discriminato
 
 
 @METHODS.register
-class CSD(Method):
+class CSD(Distiller):
     """Contrastive self-distillation.
 
     L = full_weight · pix(T, gt) + Σ_widths [ pix(S, gt) + contrast_weight · L_CL(S) ]
     L_CL(S) = Σ_j λ_j · d(φ_j(S), φ_j(T)) / Σ_k d(φ_j(S), φ_j(N_k))
     where T is the full-width output, S the output at a split width, N_k bicubically upsampled inputs of other images.
+    With `network_g_teacher` its picture is a second positive, and with `self_teacher: false` the only one.
 
     Args:
         widths: the split widths, one or several; the full width is always trained as well.
+        width_weights: factor of each split width's losses, in the same order.
+        self_teacher: the full width's picture is a positive.
         full_weight: weight of the full width's pixel loss (the paper's λ_T).
         contrast_weight: weight of the contrastive term for images in [0, 1]: the paper's 200 for images in 0..255 is
             200/255, since the pixel loss shrinks by 255 and the ratio does not.
@@ -97,33 +104,50 @@ class CSD(Method):
     def __init__(
         self,
         student: Network,
-        teacher: nn.Module | None,
+        teacher: Teachers,
         pixel: PixelLoss,
         *,
         widths: tuple[Width, ...] = (0.25,),
+        width_weights: tuple[float, ...] | None = None,
+        self_teacher: bool = True,
         full_weight: float = 1.0,
         contrast_weight: float = 200 / 255,
         num_negatives: int = 10,
         perceptual: PerceptualSpace = VGGSpace(),
         detach_positive: bool = True,
         faithful: bool = False,
+        **options: Any,
     ) -> None:
-        super().__init__(student, teacher, pixel)
-        self.split_widths = widest_first(widths)
-        for width in self.split_widths:
+        if not widths:
+            raise InputError("`widths` is empty: CSD needs at least one width below 1.")
+        for width in widths:
             if student.channels(width) == student.num_feat:
                 raise InputError(f"`widths` ({width:g}) must be below 1: the full width is always trained.")
-        if not self.split_widths:
-            raise InputError("`widths` is empty: CSD needs at least one width below 1.")
+        factors = (1.0,) * len(widths) if width_weights is None else width_weights
+        super().__init__(
+            student,
+            teacher,
+            pixel,
+            widths=(1.0, *widths),
+            width_weights=(1.0, *factors),
+            self_teacher=self_teacher,
+            **options,
+        )
+        self.split_widths = widest_first(widths)
         if num_negatives < 1:
             raise InputError(f"`num_negatives` (={num_negatives}) must be at least 1.")
-        self.widths = (1.0, *self.split_widths)
         self.num_negatives = num_negatives
         self.detach_positive = detach_positive
         self.faithful = faithful
         self.weights = {"l_pix": pixel.loss_weight, "l_contrast": contrast_weight}
         self.full_weight = full_weight
         self._perceptual, self.layer_weights = _build_space(perceptual, student)
+
+    @classmethod
+    def example(cls, folder: Path) -> dict[str, Any]:
+        """Without VGG, for small batches."""
+        del folder
+        return {"widths": (0.5, 0.25), "num_negatives": 2, "perceptual": NetworkSpace()}
 
     def weight(self, name: str, progress: float) -> float:
         """As in `Method`; the full width's pixel loss has its own factor."""
@@ -141,28 +165,40 @@ class CSD(Method):
             index_BK = choose(len(batch.lq), self.num_negatives).to(batch.lq.device, non_blocking=True)
         except ValueError as error:
             raise InputError(str(error)) from None
-        full = self.student(batch.lq)
+        if not self.viewers:
+            self.look_through({})
+        full = self._picture(batch.lq, 1.0)
+        pictures = [self.lesson(name, batch).output for name in self.teachers]
         losses = {"l_pix@1": self.pixel(full, batch.gt)}
         with torch.no_grad():
             candidates = batch.lq[: self.num_negatives] if self.faithful else batch.lq
             upsampled = F.interpolate(candidates.float(), size=batch.gt.shape[-2:], mode="bicubic", align_corners=False)
             # What needs no gradient goes through the space in one batch.
-            inputs = [upsampled, full.to(upsampled.dtype)] if self.detach_positive else [upsampled]
+            fixed = [*pictures, *([full] if OWN in self.sources and self.detach_positive else [])]
+            inputs = [upsampled, *(picture.to(upsampled.dtype) for picture in fixed if picture is not None)]
             features = self._features(torch.cat(inputs))
-            negatives, *rest = zip(*(f.split([len(x) for x in inputs]) for f in features), strict=True)
-        positive = rest[0] if rest else self._features(full)
+            negatives, *positives = zip(*(f.split([len(x) for x in inputs]) for f in features), strict=True)
+        if OWN in self.sources and not self.detach_positive:
+            positives.append(tuple(self._features(full)))
         for width in self.split_widths:
-            split = self.student(batch.lq, width)
+            split = self._picture(batch.lq, width)
             losses[f"l_pix@{width:g}"] = self.pixel(split, batch.gt)
-            losses[f"l_contrast@{width:g}"] = contrastive_loss(
-                self._features(split),
-                positive,
-                negatives=negatives,
-                index_BK=index_BK,
-                weights=self.layer_weights,
-                per_image=not self.faithful,
-            )
+            seen = self._features(split)
+            for source, positive in zip(self.sources, positives, strict=True):
+                losses[f"{self.term_name('l_contrast', source)}@{width:g}"] = contrastive_loss(
+                    seen,
+                    positive,
+                    negatives=negatives,
+                    index_BK=index_BK,
+                    weights=self.layer_weights,
+                    per_image=not self.faithful,
+                )
         return losses
+
+    def _picture(self, lq: Tensor, width: float) -> Tensor:
+        picture = self.viewers[""].see(lq, (), width).output
+        assert picture is not None
+        return picture
 
     def _features(self, x: Tensor) -> list[Tensor]:
         with torch.autocast(x.device.type, enabled=False):  # the ratio of small differences needs fp32
@@ -209,4 +245,4 @@ def _build_space(space: PerceptualSpace, student: Network) -> tuple[Frozen, tupl
     weights = space.layer_weights or tuple(1 / len(paths) for _ in paths)
     if len(weights) != len(paths):
         raise InputError(f"`perceptual.layer_weights` has {len(weights)} values for {len(paths)} taps.")
-    return (Kept if space.path is None else Frozen)(_TappedNetwork(network, paths)), weights
+    return (FrozenCopy if space.path is None else Frozen)(_TappedNetwork(network, paths)), weights

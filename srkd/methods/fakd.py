@@ -6,19 +6,23 @@ Super-Resolution", ICIP 2020, https://doi.org/10.1109/ICIP40778.2020.9190917. Wr
 
 from __future__ import annotations
 
-from torch import nn
+from typing import Any
+
+from torch import Tensor, nn
 
 from srkd.losses.affinity import affinity_distance
 from srkd.losses.pixel import PixelLoss
-from srkd.methods.base import FeaturePairs, Method, paired_taps
+from srkd.methods.base import Teachers
+from srkd.methods.distiller import View
+from srkd.methods.feature import FeatureMethod
 from srkd.networks.slim import Network
 from srkd.networks.taps import body_of
 from srkd.registry import METHODS
-from srkd.types import Batch, InputError, Losses
+from srkd.types import InputError, Losses
 
 
 @METHODS.register
-class FAKD(Method):
+class FAKD(FeatureMethod):
     """(1 - alpha) · pix(S, gt) + alpha · pix(S, T) + affinity_weight · Σ_l mean |A(s_l) − A(t_l)|.
 
     A is the cosine similarity of every two positions, so student and teacher may differ in width and depth.
@@ -30,57 +34,53 @@ class FAKD(Method):
             read that weight but did not apply it, so the published numbers may be those of 1/255.
         taps: module paths in the student; the default is the ends of the body's thirds, the last of them after the
             long skip as in the authors' code (EDSR: `features`; `conv_after_body` is before the skip).
-        teacher_taps: module paths in the teacher; the default is `taps`, or the same rule where these are not given.
         pool: average the features over pool × pool positions first (1: the paper). The affinity's cost falls by
             pool⁴, for patches too large for the whole one.
+        feature_weight: a further factor of the affinity term.
+        faithful: without meaning here: the affinity does not depend on the range of features.
     """
 
-    uses_teacher = True
+    term = "l_sa"
+    needs_output = True
 
     def __init__(
         self,
         student: Network,
-        teacher: nn.Module | None,
+        teacher: Teachers,
         pixel: PixelLoss,
         *,
         alpha: float = 0.5,
         affinity_weight: float = 10 / 255,
-        taps: tuple[str, ...] | None = None,
-        teacher_taps: tuple[str, ...] | None = None,
         pool: int = 1,
+        **options: Any,
     ) -> None:
-        super().__init__(student, teacher, pixel)
-        assert self.teacher is not None
+        options["faithful"] = True  # the affinity does not change with the range: nothing to divide
+        super().__init__(student, teacher, pixel, **options)
         if not 0 <= alpha <= 1:
             raise InputError(f"`alpha` (={alpha}) must be from 0 to 1.")
         if pool < 1:
             raise InputError(f"`pool` (={pool}) must be at least 1.")
-        paths = paired_taps(student, self.teacher.module, taps, teacher_taps, default=third_taps)
-        self.pairs = FeaturePairs(student, self.teacher.module, paths)
-        self.pool = pool
-        self.weights = {
-            "l_pix": (1 - alpha) * pixel.loss_weight,
-            "l_ts": alpha * pixel.loss_weight,
-            "l_sa": affinity_weight,
-        }
+        self.pool, self.alpha = pool, alpha
+        self.weights |= {"l_ts": alpha * pixel.loss_weight, "l_sa": affinity_weight * self.weights["l_sa"]}
 
-    def forward(self, batch: Batch) -> Losses:
-        """`l_pix`, `l_ts`, and `l_sa`, the sum over the taps.
+    def default_taps(self, network: nn.Module) -> list[str]:
+        """The ends of the thirds."""
+        return third_taps(network)
+
+    def compare(self, own: View, lesson: View, source: str) -> Losses:
+        """`l_ts`, and `l_sa`, the sum over the taps.
 
         Raises:
             InputError: the features of a tap differ in height or width, or are smaller than `pool`.
         """
-        sr, target, pairs = self.pairs.run(batch.lq, teacher_output=True)
-        assert target is not None
-        for path, (s, _) in zip(self.pairs.student.paths, pairs, strict=True):
+        for (path, _), s in zip(self.paths[source], own.features, strict=True):
             if min(s.shape[-2:]) < self.pool:
                 raise InputError(f"`pool` (={self.pool}) is larger than the features of tap {path!r}, {list(s.shape)}.")
-        distances = [affinity_distance(s, t, pool=self.pool) for s, t in pairs]
-        return {
-            "l_pix": self.pixel(sr, batch.gt),
-            "l_ts": self.pixel(sr, target),
-            "l_sa": sum(distances[1:], distances[0]),
-        }
+        return {"l_ts": self.pixel(own.output, lesson.output), **super().compare(own, lesson, source)}
+
+    def distance(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """Mean |A(s) − A(t)|."""
+        return affinity_distance(student, teacher, pool=self.pool)
 
 
 def third_taps(network: nn.Module) -> list[str]:

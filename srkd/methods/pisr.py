@@ -10,16 +10,22 @@ second (`PISR`) starts the student from that decoder and distils one feature of 
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from srkd.losses.pixel import PixelLoss
+from srkd.losses.pixel import L1Loss, PixelLoss
 from srkd.losses.variational import Distribution, variational_distance
-from srkd.methods.base import Frozen, Method
-from srkd.networks.slim import Network
+from srkd.methods.base import Method, Teachers
+from srkd.networks.blocks import SlimSequential
+from srkd.networks.edsr import EDSR
+from srkd.networks.frozen import Frozen
+from srkd.networks.slim import Network, SlimConv2d
 from srkd.networks.taps import Taps, feature_range
-from srkd.networks.weights import load_companion, network_of, read_weights
+from srkd.networks.weights import load_companion, network_of, read_weights, save_network
 from srkd.registry import METHODS
 from srkd.types import Batch, InputError, Losses
 
@@ -60,14 +66,15 @@ class PISRTeacher(Method):
     def __init__(
         self,
         student: Network,
-        teacher: nn.Module | None,
+        teacher: Teachers,
         pixel: PixelLoss,
         *,
         imitation_weight: float = 1e-4,
+        **options: Any,
     ) -> None:
-        super().__init__(student, teacher, pixel)
+        super().__init__(student, teacher, pixel, **options)
         self.encoder = Encoder(student.num_in_ch, student.scale)
-        self.weights = {"l_pix": pixel.loss_weight, "l_im": imitation_weight}
+        self.weights["l_im"] = imitation_weight
 
     @property
     def companions(self) -> dict[str, nn.Module]:
@@ -78,7 +85,10 @@ class PISRTeacher(Method):
         """`l_pix`, and `l_im`, which has no gradient on the decoder."""
         encoded = self.encoder(batch.gt)
         encoded = encoded.float() if encoded.dtype.itemsize < 4 else encoded
-        return {"l_pix": self.pixel(self.student(encoded), batch.gt), "l_im": F.l1_loss(encoded, batch.lq)}
+        losses: Losses = {}
+        for width in self.widths:
+            losses |= self.at(width, {"l_pix": self.pixel(self.student(encoded, width), batch.gt)})
+        return {**losses, "l_im": F.l1_loss(encoded, batch.lq)}
 
 
 @METHODS.register
@@ -100,7 +110,7 @@ class PISR(Method):
     def __init__(
         self,
         student: Network,
-        teacher: nn.Module | None,
+        teacher: Teachers,
         pixel: PixelLoss,
         *,
         stage1: str,
@@ -108,8 +118,9 @@ class PISR(Method):
         information_weight: float = 1e-6,
         distribution: Distribution = "laplace",
         faithful: bool = False,
+        **options: Any,
     ) -> None:
-        super().__init__(student, teacher, pixel)
+        super().__init__(student, teacher, pixel, **options)
         weights = read_weights(stage1)
         # the encoder was trained with the decoder as it was, not with its moving average
         decoder = network_of(read_weights(stage1, "params") if weights.key else weights)
@@ -133,16 +144,26 @@ class PISR(Method):
         self.mean_head, self.scale_head = (_head(own[1], other[1]) for _ in range(2))
         self.distribution: Distribution = distribution
         self.divisors = (1.0, 1.0) if faithful else (feature_range(student), feature_range(decoder))
-        self.weights = {"l_pix": pixel.loss_weight, "l_vid": information_weight}
+        self.weights["l_vid"] = information_weight
+
+    @classmethod
+    def example(cls, folder: Path) -> dict[str, Any]:
+        """A first stage that has learnt nothing."""
+        first = PISRTeacher(EDSR(num_feat=8, num_block=3, upscale=2), None, L1Loss())
+        save_network(folder / "stage1.pth", first.student, companions=first.companions)
+        return {"stage1": str(folder / "stage1.pth")}
 
     def forward(self, batch: Batch) -> Losses:
         """`l_pix` and `l_vid`."""
         with torch.no_grad():
             target = self._privileged(batch.gt) / self.divisors[1]
-        sr, features = self.taps.run(batch.lq)
-        own = features[0] / self.divisors[0]
-        information = variational_distance(self.mean_head(own), self.scale_head(own), target, self.distribution)
-        return {"l_pix": self.pixel(sr, batch.gt), "l_vid": information}
+        losses: Losses = {}
+        for width in self.widths:
+            sr, features = self.taps.run(batch.lq, width)
+            own = features[0] / self.divisors[0]
+            information = variational_distance(self.mean_head(own), self.scale_head(own), target, self.distribution)
+            losses |= self.at(width, {"l_pix": self.pixel(sr, batch.gt), "l_vid": information})
+        return losses
 
 
 class _PrivilegedTeacher(nn.Module):
@@ -157,9 +178,12 @@ class _PrivilegedTeacher(nn.Module):
         return self.taps.features(self.encoder(gt))[0]
 
 
-def _head(inputs: int, outputs: int) -> nn.Sequential:
-    """Position by position, what of the teacher's feature the student's tells; 6,385 parameters for 56 channels."""
-    return nn.Sequential(nn.Conv2d(inputs, inputs, 1), nn.PReLU(), nn.Conv2d(inputs, outputs, 1))
+def _head(inputs: int, outputs: int) -> SlimSequential:
+    """Position by position, what of the teacher's feature the student's tells; 6,385 parameters for 56 channels.
+
+    Of a narrower student it takes the first channels.
+    """
+    return SlimSequential(SlimConv2d(inputs, inputs, 1), nn.PReLU(), SlimConv2d(inputs, outputs, 1))
 
 
 def _default_tap(network: Network) -> str:

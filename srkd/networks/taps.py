@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -24,9 +25,10 @@ class Taps:
     """The outputs of named modules of `module`, recorded while it runs through `run` or `features`.
 
     A tap is the output of the module at that path, before anything that follows it: `conv_after_body` of EDSR is
-    before the long skip, `features` after it. Of a network that enlarges its input, features have the input's own
-    positions. Recorded tensors are the graph's own; one that the network changes in place afterwards is refused.
-    Nothing is recorded when the module is called directly, as validation does.
+    before the long skip, `features` after it. Of a module that runs several times in one pass it is the last output.
+    Of a network that enlarges its input, features have the input's own positions. Recorded tensors are the graph's own;
+    one that the network changes in place afterwards is refused. Nothing is recorded when the module is called directly,
+    as validation does.
 
     Args:
         module: the network.
@@ -37,17 +39,13 @@ class Taps:
     """
 
     def __init__(self, module: nn.Module, paths: list[str]) -> None:
-        modules = {name: child for name, child in module.named_modules() if name}
-        for path in paths:
-            if path not in modules:
-                raise InputError(
-                    f"tap {path!r} does not exist in {type(module).__name__}.{did_you_mean(path, modules)} "
-                    f"Available: {', '.join(modules)}."
-                )
+        modules = check_paths(module, paths)
         self.module = module
         self.paths = list(paths)
         self._recorded: dict[str, tuple[Tensor, int]] = {}
         self._input: Tensor | None = None  # while recording
+        self._calls: dict[str, int] = {}  # of each tap in the pass that is recorded
+        self._may_stop = False  # once a whole pass has shown that each tap runs once
         self._stop_when_complete = False
         for path in dict.fromkeys(paths):
             # a partial of a bound method: a deep copy of network and taps records into the copy
@@ -62,26 +60,34 @@ class Taps:
                 "layer inside it."
             )
         self._recorded[path] = output, _version(output)
+        self._calls[path] = self._calls.get(path, 0) + 1
         if self._stop_when_complete and len(self._recorded) == len(set(self.paths)):
             raise _Reached(self._take())
 
-    def run(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The module's output for `x` [B, C, h, w], and the tapped tensors in the order of the paths.
+    def run(self, x: Tensor, width: float = 1.0) -> tuple[Tensor, list[Tensor]]:
+        """The module's output for `x` [B, C, h, w] at a width, and the tapped tensors in the order of the paths.
 
         Raises:
             InputError: a tap's module was not called, or its output was changed in place afterwards.
         """
-        self._input = x
+        self._input, self._calls = x, {}
         try:
-            return self.module(x), self._take()
+            output = self.module(x) if width == 1 else self.module(x, width)  # others' networks know no width
+            features = self._take()
+            self._may_stop = max(self._calls.values(), default=1) == 1
+            return output, features
         finally:
             self._input, self._recorded = None, {}
 
-    def features(self, x: Tensor) -> list[Tensor]:
-        """Run the module on `x` [B, C, h, w] only as far as the last tap, and return the tapped tensors."""
-        self._stop_when_complete = True
+    def features(self, x: Tensor, width: float = 1.0) -> list[Tensor]:
+        """The tapped tensors for `x` [B, C, h, w] alone.
+
+        The module runs only as far as the last tap, but for the first time, which shows whether that can be known: a
+        module that runs several times has its last output at the end only.
+        """
+        self._stop_when_complete = self._may_stop
         try:
-            return self.run(x)[1]
+            return self.run(x, width)[1]
         except _Reached as reached:
             return reached.features
         finally:
@@ -104,6 +110,22 @@ class Taps:
         if self._input is None or not isinstance(self.module, Network):
             return features
         return [self.module.unpadded(feature, self._input) for feature in features]
+
+
+def check_paths(module: nn.Module, paths: Sequence[str]) -> dict[str, nn.Module]:
+    """The modules inside `module` by their paths.
+
+    Raises:
+        InputError: one of `paths` is not among them; the message lists those that are.
+    """
+    modules = {name: child for name, child in module.named_modules() if name}
+    for path in paths:
+        if path not in modules:
+            raise InputError(
+                f"tap {path!r} does not exist in {type(module).__name__}.{did_you_mean(path, modules)} "
+                f"Available: {', '.join(modules)}."
+            )
+    return modules
 
 
 def _version(tensor: Tensor) -> int:
@@ -137,3 +159,72 @@ def body_of(network: nn.Module) -> nn.Sequential:
 def feature_range(network: nn.Module) -> float:
     """The range that a network's features grow with: its `img_range`, or 1 where it has none."""
     return float(getattr(network, "img_range", 1.0))
+
+
+def paired_taps(
+    student: nn.Module,
+    teacher: nn.Module,
+    taps: Sequence[str] | None,
+    teacher_taps: Sequence[str] | None,
+    *,
+    default: Callable[[nn.Module], list[str]],
+) -> list[tuple[str, str]]:
+    """Module paths in student and teacher whose features are compared.
+
+    Args:
+        student: the network that is trained.
+        teacher: the frozen network.
+        taps: module paths in the student; None takes `default` of it.
+        teacher_taps: module paths in the teacher; None takes `taps`, or `default` of the teacher where they are None.
+        default: the taps of a network.
+
+    Raises:
+        InputError: their numbers differ, or there is none.
+    """
+    ours = default(student) if taps is None else list(taps)
+    theirs = list(teacher_taps or taps or default(teacher))
+    if not ours or len(ours) != len(theirs):
+        raise InputError(
+            f"`taps` ({', '.join(ours) or 'none'}) and `teacher_taps` ({', '.join(theirs)}) must be as many, and at "
+            "least one: each tap of the student is compared with one of the teacher."
+        )
+    return list(zip(ours, theirs, strict=True))
+
+
+def check_sizes(paths: Sequence[tuple[str, str]], ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> None:
+    """Compare the positions of features, tap by tap; their channels may differ.
+
+    Raises:
+        InputError: two features differ in height or width.
+    """
+    for (path, other), s, t in zip(paths, ours, theirs, strict=True):
+        if s.shape[-2:] != t.shape[-2:]:
+            raise InputError(
+                f"the student's tap {path!r} gives {list(s.shape)} and the teacher's {other!r} gives "
+                f"{list(t.shape)} ([B, C, H, W]): height and width must be equal."
+            )
+
+
+class FeaturePairs:
+    """The features of student and teacher, tap by tap, as plugins of version 0.1 ask for them.
+
+    `srkd.methods.feature.FeatureMethod` does more, with less to write.
+
+    Args:
+        student: the network that is trained.
+        teacher: the frozen network.
+        paths: module paths in student and teacher, see `paired_taps`.
+    """
+
+    def __init__(self, student: nn.Module, teacher: nn.Module, paths: Sequence[tuple[str, str]]) -> None:
+        self.paths = list(paths)
+        self.student = Taps(student, [ours for ours, _ in paths])
+        self.teacher = Taps(teacher, [theirs for _, theirs in paths])
+
+    def run(self, x: Tensor, *, teacher_output: bool) -> tuple[Tensor, Tensor | None, list[tuple[Tensor, Tensor]]]:
+        """Both networks on `x`: the student's output, the teacher's (or None), and (student, teacher) for each tap."""
+        with torch.no_grad():
+            target, theirs = self.teacher.run(x) if teacher_output else (None, self.teacher.features(x))
+        sr, ours = self.student.run(x)
+        check_sizes(self.paths, ours, theirs)
+        return sr, target, list(zip(ours, theirs, strict=True))

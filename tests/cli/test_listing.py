@@ -1,9 +1,9 @@
 import pytest
 
 from srkd.cli import main
-from srkd.cli.listing import KINDS, argument_docs
+from srkd.cli.listing import KINDS
 from srkd.registry import METHODS, METRICS, NETWORKS
-from srkd.signature import option_names
+from srkd.signature import argument_docs, option_names
 
 
 @pytest.fixture(autouse=True)

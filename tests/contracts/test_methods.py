@@ -1,48 +1,65 @@
-"""What every registered method must do; a new method is covered by adding its small options below."""
+"""What every registered method must do; a new one is covered by existing (`Method.example` has its small options)."""
 
 import copy
 import functools
-import tempfile
-from pathlib import Path
 
 import pytest
 import torch
 
 from srkd.losses.pixel import L1Loss
-from srkd.methods.base import Frozen
+from srkd.methods.base import teacher_use
 from srkd.networks.edsr import EDSR
-from srkd.networks.weights import save_network
+from srkd.networks.frozen import Frozen
 from srkd.registry import METHODS
-from srkd.signature import option_names
+from srkd.signature import option_docs, option_names
 from srkd.types import Batch, InputError
 
 # terms that train a head only
 NOT_ON_STUDENT = {("PISRTeacher", "l_im")}
-SMALL = {"CSD": {"widths": (0.5, 0.25), "num_negatives": 2}}
+WAYS = {
+    "plain": {},  # with a teacher where it may have one
+    "widths": {"widths": (1.0, 0.5)},
+    "own": {"widths": (1.0, 0.5), "self_teacher": True},  # the full width beside the teacher
+    "own alone": {"widths": (1.0, 0.5), "self_teacher": True},
+    "several": {},  # two teachers of unlike sizes
+}
 
 
-def build(name, **options):
+def possible(name, way):
+    """Whether a method can be used in a way: by what it declares, not by a list here."""
+    component = METHODS.get(name)
+    options = option_names(component)
+    if way == "several":
+        return component.several_teachers
+    if way == "own alone" and teacher_use(component) == "required":
+        return False
+    return all(option in options for option in WAYS[way]) and not (name == "CSD" and "widths" in WAYS[way])
+
+
+CASES = [(name, way) for name in METHODS.names() for way in WAYS if possible(name, way)]
+
+
+def build(name, folder, way="plain", **options):
     torch.manual_seed(0)
     component = METHODS.get(name)
     student = EDSR(num_feat=8, num_block=3, upscale=2)
-    teacher = EDSR(num_feat=16, num_block=3, upscale=2) if component.uses_teacher else None
-    small = dict(SMALL.get(name, {}))
-    if name == "CSD":
-        from srkd.methods.csd import NetworkSpace
-
-        small["perceptual"] = NetworkSpace()
-    if name == "PISR":
-        with tempfile.TemporaryDirectory() as folder:
-            first = build("PISRTeacher")
-            save_network(Path(folder) / "stage1.pth", first.student, companions=first.companions)
-            return component(student, teacher, L1Loss(), stage1=str(Path(folder) / "stage1.pth"), **options)
-    return component(student, teacher, L1Loss(), **{**small, **options})
+    teacher = EDSR(num_feat=16, num_block=3, upscale=2)
+    if way == "own alone" or teacher_use(component) == "no":
+        teacher = None
+    elif way == "several":
+        teacher = {"strong": teacher, "slim": EDSR(num_feat=4, num_block=4, upscale=2, img_range=1.0)}
+    return component(student, teacher, L1Loss(), **{**component.example(folder), **WAYS[way], **options})
 
 
 @pytest.fixture
 def batch():
     torch.manual_seed(1)
     return Batch(torch.rand(4, 3, 8, 8), torch.rand(4, 3, 16, 16))
+
+
+@pytest.fixture(params=CASES, ids=lambda case: "-".join(case).replace(" ", "_"))
+def case(request):
+    return request.param
 
 
 @pytest.fixture(params=METHODS.names())
@@ -56,17 +73,18 @@ def gradient(method, loss):
     return torch.cat([part.flatten() for part in gradients])
 
 
-def test_losses_are_named_scalars_with_weights(name, batch):
-    method = build(name)
+def test_losses_are_named_scalars_with_weights(case, batch, tmp_path):
+    method = build(case[0], tmp_path, case[1])
     losses = method(batch)
     assert losses
     for loss_name, value in losses.items():
         assert value.shape == () and torch.isfinite(value) and value.requires_grad
-        assert method.weight(loss_name, 0.0) > 0
+        assert method.weight(loss_name, 0.5) > 0
 
 
-def test_each_weight_scales_exactly_its_own_term(name, batch):
-    method = build(name)
+def test_each_weight_scales_exactly_its_own_term(case, batch, tmp_path):
+    name, way = case
+    method = build(name, tmp_path, way)
     torch.manual_seed(2)
     losses = method(batch)
     parts = {key: gradient(method, method.weight(key, 0.0) * value) for key, value in losses.items()}
@@ -79,25 +97,26 @@ def test_each_weight_scales_exactly_its_own_term(name, batch):
             assert part.norm() > 0, f"{key} has no gradient on the student"
     assert_close = functools.partial(torch.testing.assert_close, rtol=1e-4, atol=1e-5 * float(total.norm()))
     assert_close(total, sum(parts.values()))
-    for base in {key.split("@")[0] for key in losses}:
+    for base in method.weights:
         before = method.weights[base]
         method.weights[base] *= 3
         tripled = gradient(method, method.total(losses, 0.0))
         method.weights[base] = before
-        assert_close(tripled - total, 2 * sum(part for key, part in parts.items() if key.split("@")[0] == base))
+        own = [part for key, part in parts.items() if key.split("@")[0].split(".")[0] == base]
+        assert_close(tripled - total, 2 * sum(own))
 
 
-def test_only_student_and_heads_are_trained_and_saved(name, batch):
-    method = build(name).train()
+def test_only_student_and_heads_are_trained_and_saved(case, batch, tmp_path):
+    name, way = case
+    method = build(name, tmp_path, way).train()
     frozen = [child.module for child in method.modules() if isinstance(child, Frozen)]
     before = [copy.deepcopy(module.state_dict()) for module in frozen]
     optimizer = torch.optim.SGD(method.parameters(), lr=1e-2)
-    for _ in range(5):
+    for _ in range(3):
         optimizer.zero_grad()
         method.total(method(batch), 0.0).backward()
         optimizer.step()
-    if METHODS.get(name).uses_teacher:
-        assert method.teacher is not None and method.teacher.module in frozen
+    assert {id(teacher.module) for teacher in method.teachers.values()} <= {id(module) for module in frozen}
     for module, state in zip(frozen, before, strict=True):
         assert not any(child.training for child in module.modules())  # although the method was put in train mode
         assert all(parameter.grad is None for parameter in module.parameters())
@@ -106,27 +125,48 @@ def test_only_student_and_heads_are_trained_and_saved(name, batch):
         assert not ids & {id(parameter) for parameter in method.parameters()}
     student = {f"student.{key}" for key in method.student.state_dict()}
     assert student <= set(method.state_dict())
-    heads = set(method.state_dict()) - student
-    # but for a frozen copy that exists nowhere else, which a resumed training needs
-    assert not [key for key in heads if "teacher" in key or ("perceptual" in key and not key.endswith("_extra_state"))]
+    tensors = sum(value.numel() for value in method.state_dict().values() if isinstance(value, torch.Tensor))
+    # what is saved is what is trained; a frozen copy that exists nowhere else is under `_extra_state`
+    assert tensors == sum(p.numel() for p in method.parameters()) + sum(b.numel() for b in saved_buffers(method))
 
 
-def test_frozen_parts_follow_the_device_and_precision(name):
-    method = build(name).double()
+def saved_buffers(method):
+    saved = method.state_dict(keep_vars=True)
+    return [buffer for name, buffer in method.named_buffers() if name in saved]
+
+
+def test_frozen_parts_follow_the_device_and_precision(case, tmp_path):
+    method = build(case[0], tmp_path, case[1]).double()
     for child in method.modules():
         if isinstance(child, Frozen):
             assert all(p.dtype == torch.float64 for p in child.module.parameters())
 
 
-def test_widths_are_declared(name):
-    method = build(name)
+def test_widths_are_declared_and_each_has_its_terms(case, batch, tmp_path):
+    method = build(case[0], tmp_path, case[1])
     assert method.widths == tuple(sorted(method.widths, reverse=True))
+    if len(method.widths) > 1:
+        named = {name.partition("@")[2] for name in method(batch)} - {""}
+        assert named == {f"{width:g}" for width in method.widths}
+
+
+def test_a_deep_copy_computes_the_same_on_its_own(case, batch, tmp_path):
+    method = build(case[0], tmp_path, case[1])
+    copied = copy.deepcopy(method)
+    torch.manual_seed(3)
+    expected = method(batch)
+    torch.manual_seed(3)
+    assert {name: value.item() for name, value in copied(batch).items()} == {k: v.item() for k, v in expected.items()}
+    with torch.no_grad():
+        for parameter in copied.student.parameters():
+            parameter.zero_()
+    torch.manual_seed(3)
+    assert copied(batch)["l_pix" if len(method.widths) == 1 else "l_pix@1"] != next(iter(expected.values()))
 
 
 def test_every_option_is_documented(name):
     component = METHODS.get(name)
-    for option in option_names(component):
-        assert f"{option}:" in (component.__doc__ or ""), option
+    assert set(option_names(component)) <= set(option_docs(component))
 
 
 TAPPED = [name for name in METHODS.names() if "taps" in option_names(METHODS.get(name))]
@@ -134,34 +174,37 @@ TAPPED = [name for name in METHODS.names() if "taps" in option_names(METHODS.get
 
 @pytest.mark.parametrize("option", ["taps", "teacher_taps"])
 @pytest.mark.parametrize("name", TAPPED)
-def test_wrong_tap_lists_those_that_exist(name, option):
+def test_wrong_tap_lists_those_that_exist(name, option, tmp_path):
     others = {"taps": ("body.0",), "teacher_taps": ("body.0",)}
     with pytest.raises(InputError, match=r"'bodi\.0' does not exist.*Did you mean 'body\.0'.*conv_after_body"):
-        build(name, **{**others, option: ("bodi.0",)})
+        build(name, tmp_path, **{**others, option: ("bodi.0",)})
 
 
 @pytest.mark.parametrize("name", TAPPED)
-def test_taps_of_unequal_size_are_named_with_their_shapes(name, batch):
-    method = build(name, taps=("body.0",), teacher_taps=("upsample",))
-    with pytest.raises(InputError, match=r"'body\.0' gives \[4, 8, 8, 8\].*'upsample' gives \[4, 16, 16, 16\]"):
-        method(batch)
+def test_taps_of_unequal_size_are_named_with_their_shapes(name, batch, tmp_path):
+    if METHODS.get(name).same_sizes:
+        method = build(name, tmp_path, taps=("body.0",), teacher_taps=("upsample",))
+        with pytest.raises(InputError, match=r"'body\.0' gives \[4, 8, 8, 8\].*'upsample' gives \[4, 16, 16, 16\]"):
+            method(batch)
 
 
 @pytest.mark.parametrize("name", TAPPED)
-def test_unequal_numbers_of_taps_are_named(name):
+def test_unequal_numbers_of_taps_are_named(name, tmp_path):
     with pytest.raises(InputError, match=r"`taps` \(body\.0\) and `teacher_taps` \(body\.0, body\.1\)"):
-        build(name, taps=("body.0",), teacher_taps=("body.0", "body.1"))
+        build(name, tmp_path, taps=("body.0",), teacher_taps=("body.0", "body.1"))
 
 
 def test_a_missing_teacher_is_said(name):
     component = METHODS.get(name)
-    if component.uses_teacher:
+    options = option_names(component)
+    alone = teacher_use(component) == "no" or ("self_teacher" in options and options["self_teacher"].default)
+    if not alone:
         with pytest.raises(InputError, match=f"{name} needs a teacher"):
             component(EDSR(num_feat=8, num_block=3, upscale=2), None, L1Loss())
 
 
-def test_under_bf16_losses_are_fp32(name, batch):
-    method = build(name)
+def test_under_bf16_losses_are_fp32(case, batch, tmp_path):
+    method = build(case[0], tmp_path, case[1])
     with torch.autocast("cpu", dtype=torch.bfloat16):
         losses = method(batch)
     assert all(value.dtype == torch.float32 for value in losses.values())

@@ -337,7 +337,11 @@ def test_a_plugin_adds_a_method_that_uses_a_teacher(recipe, train, tmp_path, mon
     monkeypatch.chdir(tmp_path)
     assert train(recipe, "train.total_iter=2") == 0
     teacher = tmp_path / "experiments/tiny/models/net_g_latest.pth"
-    recipe |= {"name": "student", "plugins": ["my_distillation"], "method": {"type": "FadingOutput", "alpha": 0.5}}
+    recipe |= {
+        "name": "student",
+        "plugins": ["my_distillation"],
+        "method": {"type": "Strength", "feature_weight": 0.1, "widths": [1.0, 0.5]},
+    }
     recipe["network_g_teacher"] = dict(recipe["network_g"])
     recipe["path"]["pretrain_network_g_teacher"] = str(teacher)
     before = teacher.read_bytes()
@@ -346,4 +350,4 @@ def test_a_plugin_adds_a_method_that_uses_a_teacher(recipe, train, tmp_path, mon
     content = torch.load(tmp_path / "experiments/student/models/net_g_latest.pth", weights_only=True)
     state = torch.load(tmp_path / "experiments/student/training_states/10.state", weights_only=True)
     assert not [name for name in [*content["params"], *state["heads"]] if "teacher" in name]
-    assert all(row["l_ts"] > 0 for row in lines(tmp_path / "experiments/student") if row["kind"] == "train")
+    assert all(row["l_feat@0.5"] > 0 for row in lines(tmp_path / "experiments/student") if row["kind"] == "train")

@@ -43,7 +43,7 @@ def test_features_are_divided_by_each_networks_own_range(pair, images):
 
 def test_default_leaves_the_last_stage_out(pair):
     method = SRKD(*pair, L1Loss())
-    assert (method.pairs.student.paths, method.pairs.teacher.paths) == (["body.0", "body.1"], ["body.3", "body.6"])
+    assert method.paths["teacher"] == [("body.0", "body.3"), ("body.1", "body.6")]
     assert method.stage_weights == (1.0, 1.0)
     assert SRKD(*pair, L1Loss(), taps=("body.0", "features")).stage_weights == (1.0, 1.0)
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from srkd.networks.edsr import EDSR
+from srkd.networks.slim import narrow
 from srkd.networks.taps import Taps, default_taps
 from srkd.types import InputError
 
@@ -30,8 +31,9 @@ def test_features_stop_early():
     network.conv_last.register_forward_hook(lambda *_: ran.append(1))
     taps = Taps(network, ["body.1"])
     x = torch.rand(1, 3, 5, 5)
-    (features,) = taps.features(x)
-    assert not ran
+    (features,) = taps.features(x)  # the first time to the end, which shows that the tap runs once
+    ran.clear()
+    assert torch.equal(taps.features(x)[0], features) and not ran
     output, again = taps.run(x)
     assert ran and output.shape == (1, 3, 10, 10) and torch.equal(again[0], features)
 
@@ -77,3 +79,39 @@ def test_default_taps():
 def test_unknown_tap_lists_those_that_exist():
     with pytest.raises(InputError, match=r"'body\.9'.*Available: .*conv_after_body"):
         Taps(EDSR(num_feat=4, num_block=1), ["body.9"])
+
+
+class Recursive(torch.nn.Module):
+    """One block used three times, as in DRCN and DRRN."""
+
+    def __init__(self):
+        super().__init__()
+        self.block = torch.nn.Conv2d(3, 3, 3, padding=1)
+        self.last = torch.nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, x):
+        for _ in range(3):
+            x = self.block(x)
+        return self.last(x)
+
+
+def test_a_module_that_runs_several_times_gives_its_last_output_either_way():
+    network = Recursive()
+    taps, x = Taps(network, ["block"]), torch.rand(1, 3, 5, 5)
+    expected = network.block(network.block(network.block(x)))
+    for _ in range(3):
+        assert torch.equal(taps.features(x)[0], expected)
+        assert torch.equal(taps.run(x)[1][0], expected)
+    both = Taps(network, ["block", "last"])
+    assert all(torch.equal(a, b) for a, b in zip(both.features(x), [expected, network.last(expected)], strict=True))
+
+
+@pytest.mark.parametrize("width", [1.0, 0.5, 1 / 3])
+def test_taps_at_a_width_are_those_of_the_narrow_network(width):
+    network, x = EDSR(num_feat=6, num_block=2, upscale=2), torch.rand(1, 3, 5, 5)
+    paths = ["body.0", "features"]
+    output, features = Taps(network, paths).run(x, width)
+    small_output, small = Taps(narrow(network, width), paths).run(x)
+    assert torch.equal(output, small_output)
+    assert all(torch.equal(a, b) for a, b in zip(features, small, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(Taps(network, paths).features(x, width), small, strict=True))

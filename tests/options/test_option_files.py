@@ -7,6 +7,7 @@ import torch
 
 from srkd.engine.build import construct
 from srkd.losses.pixel import L1Loss
+from srkd.methods.base import teacher_use
 from srkd.methods.csd import NetworkSpace
 from srkd.networks.weights import build_network, save_network
 from srkd.options import load_test_options, load_train_options
@@ -32,7 +33,7 @@ def test_training_file(path, tmp_path):
         network = build_network(opt.network_g.type, opt.network_g.args)
     assert network.scale == opt.scale
     component = METHODS.get(opt.method.type)
-    assert component.uses_teacher == (opt.network_g_teacher is not None)
+    assert teacher_use(component) in ("optional", "no" if opt.network_g_teacher is None else "required")
     # narrow networks of the same kind and depth: the objective copies them, and VGG's weights would be downloaded
     foreign = opt.network_g_teacher is not None and opt.network_g_teacher.type == "spandrel"  # a file that is not here
     student = narrow(opt.network_g)

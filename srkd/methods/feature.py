@@ -1,0 +1,132 @@
+"""What every method that compares features is: taps in both networks, heads between them, a distance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from srkd.losses.pixel import PixelLoss
+from srkd.methods.base import Teachers, together
+from srkd.methods.distiller import OWN, Distiller, View
+from srkd.networks.slim import Network
+from srkd.networks.taps import Taps, check_paths, check_sizes, default_taps, feature_range, paired_taps
+from srkd.types import InputError, Losses
+
+PROBE = 16
+"""Side of the image on which a network shows how many channels its taps have."""
+
+
+class FeatureMethod(Distiller):
+    """pix(S, gt) + feature_weight · Σ_l distance(s_l, t_l), over the taps l of student and teacher.
+
+    A subclass writes `distance`, and `build` where the student's features need something trained before they can be
+    compared. Features reach `distance` divided by their network's `img_range`, at each width of the student, from each
+    teacher, with the same height and width. `relate` is there for distances that see all taps at once, `project` for
+    heads that see the teacher's features too.
+
+    Args:
+        feature_weight: weight of the feature term.
+        taps: module paths in the student; the default is the ends of the blocks at 0.4, 0.7 and 1.0 of its depth.
+        teacher_taps: module paths in the teacher; the default is `taps`, or the same rule where these are not given.
+        faithful: features as they are; else divided by their network's `img_range`, which makes those of BasicSR's
+            EDSR 255 times as large as those of a network in [0, 1].
+
+    Attributes:
+        term: the name of the feature term.
+        same_sizes: whether features must be as high and as wide as the teacher's.
+    """
+
+    term: ClassVar[str] = "l_feat"
+    needs_output: ClassVar[bool] = False
+    same_sizes: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        student: Network,
+        teacher: Teachers,
+        pixel: PixelLoss,
+        *,
+        feature_weight: float = 1.0,
+        taps: tuple[str, ...] | None = None,
+        teacher_taps: tuple[str, ...] | None = None,
+        faithful: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(student, teacher, pixel, **options)
+        if feature_weight < 0:
+            raise InputError(f"`feature_weight` (={feature_weight}) must not be negative.")
+        self.weights[self.term] = feature_weight
+        self.divisors = {OWN: 1.0 if faithful else feature_range(student)}
+        for name, module in self._networks(student).items():
+            self.divisors[name] = 1.0 if faithful else feature_range(module)
+            given = taps if name == OWN else teacher_taps
+            self.paths[name] = paired_taps(student, module, taps, given, default=self.default_taps)
+            check_paths(student, [ours for ours, _ in self.paths[name]])
+            check_paths(module, [theirs for _, theirs in self.paths[name]])
+        self.heads = nn.ModuleDict()
+        if type(self).build is not FeatureMethod.build:
+            for name, module in self._networks(student).items():
+                self.heads[name] = nn.ModuleList(self.build(pair) for pair in self._channels(name, module))
+
+    def build(self, channels: tuple[int, int]) -> nn.Module:
+        """What the student's features of one tap go through before they are compared; trained with the student.
+
+        Its layers are `SlimConv2d` and `SlimSequential`, which take the features of any width.
+
+        Args:
+            channels: of the student's (at full width) and of the teacher's features.
+        """
+        raise NotImplementedError
+
+    def project(self, head: nn.Module, student: Tensor, teacher: Tensor) -> tuple[Any, Any]:
+        """The two features that are compared, once `head` has seen them: it gets the student's."""
+        return head(student), teacher
+
+    def distance(self, student: Any, teacher: Any) -> Tensor:
+        """How far apart two features [B, C, H, W] are; without heads their channels may differ."""
+        raise NotImplementedError
+
+    def relate(self, student: Sequence[Any], teacher: Sequence[Any]) -> Tensor:
+        """How far apart the features of all taps are: the sum of the distances."""
+        return together(self.distance(s, t) for s, t in zip(student, teacher, strict=True))
+
+    def default_taps(self, network: nn.Module) -> list[str]:
+        """The taps of a network for which none are named."""
+        return default_taps(network)
+
+    def compare(self, own: View, lesson: View, source: str) -> Losses:
+        """The feature term.
+
+        Raises:
+            InputError: features differ in height or width.
+        """
+        if self.same_sizes:
+            check_sizes(self.paths[source], own.features, lesson.features)
+        student = [self.scaled(feature, OWN) for feature in own.features]
+        teacher = [self.scaled(feature, source) for feature in lesson.features]
+        if self.heads:
+            heads: Any = self.heads[source]
+            both = [self.project(*three) for three in zip(heads, student, teacher, strict=True)]
+            student, teacher = [s for s, _ in both], [t for _, t in both]
+        return {self.term: self.relate(student, teacher)}
+
+    def scaled(self, feature: Tensor, source: str) -> Tensor:
+        """A feature in the range of a network in [0, 1]."""
+        divisor = self.divisors[source]
+        return feature if divisor == 1 else feature / divisor
+
+    def _networks(self, student: Network) -> dict[str, nn.Module]:
+        return {name: student if name == OWN else self.teachers[name].module for name in self.sources}
+
+    def _channels(self, source: str, network: nn.Module) -> list[tuple[int, int]]:
+        """Channels of the features in student and source, tap by tap."""
+        counts: list[list[int]] = []
+        for module, paths in zip((self.student, network), zip(*self.paths[source], strict=True), strict=True):
+            device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
+            x = torch.zeros(1, getattr(module, "num_in_ch", 3), PROBE, PROBE, device=device)
+            with torch.no_grad():
+                counts.append([feature.shape[1] for feature in Taps(module, list(paths)).features(x)])
+        return list(zip(*counts, strict=True))
