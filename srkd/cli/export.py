@@ -5,6 +5,7 @@ srkd export net_g_latest.pth --width 1/4 -o small.safetensors
 srkd export net_g_latest.pth --width 0.5 -o small.pt2             (torch.export)
 srkd export net_g_latest.pth --width 0.5 -o small.onnx            (needs: pip install "srkd[export]")
 srkd export net_g_latest.pth --mobile --size 180x320 -o phone.onnx  (docs/deploy.md: ncnn, LiteRT)
+srkd export net_g_latest.pth --int8 -o small.onnx                 (8-bit integers; --calibrate PHOTOS/)
 srkd export net_g_latest.pth --all-widths -o release/             (every trained width, index.json, README.md)
 srkd export theirs.pt --network res_scale=0.1 -o ours.pth         (from EDSR-PyTorch, torchSR or CSD)
 srkd export net_g_latest.pth --dialect csd -o theirs.pth          (for them)
@@ -50,6 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     form.add_argument("--mobile", action="store_true", help="mean shift and range folded into the weights")
     form.add_argument("--conv-transpose", action="store_true", help="with --mobile: no PixelShuffle")
     form.add_argument("--size", metavar="HxW", help="fixed size of the input, such as 180x320 (default: any size)")
+    int8 = parser.add_argument_group("8-bit integers in .onnx files")
+    int8.add_argument("--int8", action="store_true", help="convolutions in integers; refused where too much is lost")
+    int8.add_argument("--calibrate", type=Path, metavar="DIR", help="photographs to find the ranges of values with")
+    int8.add_argument("--activations", type=int, choices=(8, 16), default=8, help="bits (default %(default)s)")
+    int8.add_argument("--max-loss", type=float, default=0.1, metavar="DB", help="allowed loss (default %(default)s dB)")
     card = parser.add_argument_group("model card")
     card.add_argument("--card", action="store_true", help="write FILE.md beside the file (a folder always has a card)")
     card.add_argument("--results", type=Path, metavar="JSON", help="result file of srkd benchmark, for the card")
@@ -70,11 +76,13 @@ def run(args: argparse.Namespace) -> int:
     """Export, and say how exact it is."""
     from srkd.inference.card import protocol_results
     from srkd.inference.export import Form, open_source
+    from srkd.inference.int8 import Int8
     from srkd.options import read_assignments
 
     family = args.all_widths or args.widths is not None
     _check(args, family)
-    form = Form(mobile=args.mobile, conv_transpose=args.conv_transpose, size=_size(args.size))
+    int8 = Int8(args.activations, args.max_loss, args.calibrate) if args.int8 else None
+    form = Form(mobile=args.mobile, conv_transpose=args.conv_transpose, size=_size(args.size), int8=int8)
     source = open_source(
         args.model,
         options=read_assignments(args.network),
@@ -95,6 +103,8 @@ def _check(args: argparse.Namespace, family: bool) -> None:
         raise InputError(f"several widths go into a folder; {args.output} looks like a file.")
     if not family and args.format is not None:
         raise InputError("--format is for --all-widths and --widths; the suffix of -o chooses the format of one file.")
+    if not args.int8 and (args.calibrate or args.activations != 8 or args.max_loss != 0.1):
+        raise InputError("--calibrate, --activations and --max-loss belong to --int8: add it.")
     if args.results and not (family or args.card):
         raise InputError("--results is for the card: add --card.")
 
@@ -179,9 +189,11 @@ def _show(written: Written) -> None:
     from srkd.inference.graph import OPSET
 
     opset = f", ONNX opset {OPSET}" if written.path.suffix == ".onnx" else ""
+    int8 = f"int8: {written.quantised}. " if written.quantised else ""
     differences = "; ".join(f"{found} ({runtime})" for runtime, found in written.parity.items())
     show_line(
         stdout_console(),
         f"{written.path}: {written.path.stat().st_size / 1e6:.2f} MB, width {written.width:.4g}{opset}, "
-        f"{written.seconds:.1f} s. Largest difference from the sliced network (images in 0..1), PSNR: {differences}.",
+        f"{written.seconds:.1f} s. {int8}"
+        f"Largest difference from the sliced network (images in 0..1), PSNR: {differences}.",
     )

@@ -15,9 +15,19 @@ import torch
 
 from srkd import __version__
 from srkd.atomic import atomic_path
-from srkd.inference.graph import record, require_onnx, run_onnx, run_pt2, write_onnx, write_pt2
+from srkd.inference.graph import (
+    describe_onnx,
+    fix_size,
+    record,
+    require_onnx,
+    run_onnx,
+    run_pt2,
+    write_onnx,
+    write_pt2,
+)
+from srkd.inference.int8 import Int8, Quantised, quantise
 from srkd.inference.mobile import mobile_form
-from srkd.inference.parity import LIMITS, Forward, Parity, check_images, compare
+from srkd.inference.parity import INT8, LIMITS, Forward, Parity, check_images, compare
 from srkd.inference.widths import narrowed, warn_untrained
 from srkd.networks.dialects import to_dialect
 from srkd.networks.pretrained import resolve
@@ -61,11 +71,13 @@ class Form:
         mobile: fold what can be folded into the weights (`srkd.inference.mobile`).
         conv_transpose: of the mobile form, with PixelShuffle as transposed convolution.
         size: height and width of the only input the file takes; None: any.
+        int8: of an `.onnx` file, how its convolutions are made ones of integers; None: they are not.
     """
 
     mobile: bool = False
     conv_transpose: bool = False
     size: tuple[int, int] | None = None
+    int8: Int8 | None = None
 
     def __post_init__(self) -> None:
         if self.conv_transpose and not self.mobile:
@@ -84,6 +96,7 @@ class Written:
         network: the ordinary network of that width.
         parity: its difference from the sliced forward, for each runtime that ran it.
         seconds: writing and checking.
+        quantised: what int8 changed; None where the file is in floating point.
     """
 
     path: Path
@@ -91,6 +104,7 @@ class Written:
     network: Network
     parity: Mapping[str, Parity]
     seconds: float
+    quantised: Quantised | None = None
 
 
 def open_source(
@@ -149,7 +163,8 @@ def export(
     Raises:
         InputError: the suffix, the width, the form or the checkpoint is not valid, the packages for ONNX are missing,
             or the dialect cannot express the network.
-        WorkError: the file's output is not the network's (`parity.LIMITS`); nothing is written.
+        WorkError: the file's output is not the network's (`parity.LIMITS`), or int8 loses more than allowed; nothing
+            is written.
     """
     path, began = Path(path), time.perf_counter()
     _check_request(path, form, dialect)
@@ -162,9 +177,14 @@ def export(
     if network.trained_widths:
         small.trained_widths = tuple(at / width for at in network.trained_widths if at <= width + 1e-9)
     inputs = check_images(network.num_in_ch, size=form.size, folder=images)
-    reference, limit = sliced_forward(network, width), LIMITS.get(path.suffix, LIMITS[".pth"])
+    reference = sliced_forward(network, width)
+    limit = INT8 if form.int8 else LIMITS.get(path.suffix, LIMITS[".pth"])
+    quantised = None
     with atomic_path(path) as temporary:
-        runtimes = _write(temporary, small, source, width=width, form=form, dialect=dialect)
+        if form.int8:
+            runtimes, quantised = _write_int8(temporary, small, source, form.int8, width=width, form=form)
+        else:
+            runtimes = _write(temporary, small, source, width=width, form=form, dialect=dialect)
         parity = {name: compare(reference, forward, inputs) for name, forward in runtimes.items()}
         for name, found in parity.items():
             if not limit.met_by(found):
@@ -173,7 +193,7 @@ def export(
                     f"{found.max_difference:.2e} (PSNR {found.psnr:.1f} dB) when {name} runs it; allowed is "
                     f"{limit.max_difference:.0e}."
                 )
-    return Written(path, width, small, parity, time.perf_counter() - began)
+    return Written(path, width, small, parity, time.perf_counter() - began, quantised)
 
 
 def sliced_forward(network: Network, width: float) -> Forward:
@@ -209,6 +229,8 @@ def _check_request(path: Path, form: Form, dialect: str | None) -> None:
         raise InputError(f"cannot export to {path}: the suffix chooses the format; allowed: {', '.join(allowed)}.")
     if form != Form() and path.suffix not in GRAPHS:
         raise InputError(f"cannot export to {path}: --mobile and --size are for {' and '.join(GRAPHS)} files.")
+    if form.int8 and path.suffix != ".onnx":
+        raise InputError(f"cannot export to {path}: --int8 writes .onnx files.")
     if path.suffix == ".onnx":
         require_onnx()
 
@@ -237,6 +259,32 @@ def _write(
         return {"PyTorch": run_pt2(path)}
     write_onnx(path, graph, about)
     return run_onnx(path)
+
+
+def _write_int8(
+    path: Path, small: Network, source: Source, int8: Int8, *, width: float, form: Form
+) -> tuple[Mapping[str, Forward], Quantised]:
+    """Write the file in integers, of the mobile form where there is one: what runs it back, and what it lost."""
+    plain = path.with_name(f"{path.stem}.fp32.onnx")
+    try:
+        write_onnx(plain, record(_mobile(small, form)), {})
+        found = quantise(plain, path, int8, scale=small.scale, channels=small.num_in_ch)
+    finally:
+        plain.unlink(missing_ok=True)
+    if form.size:
+        fix_size(path, form.size)
+    describe_onnx(path, {**metadata(source, width, form), "int8": str(found)})
+    return run_onnx(path), found
+
+
+def _mobile(small: Network, form: Form) -> Network:
+    """The mobile form if it is asked for, or, for integers, if the network has one: it has fewer operations."""
+    try:
+        return mobile_form(small, conv_transpose=form.conv_transpose)
+    except InputError:
+        if form.mobile:
+            raise
+        return small
 
 
 def _write_dialect(network: Network, path: Path, dialect: str) -> Network:

@@ -53,7 +53,7 @@ def record(network: Network, *, size: tuple[int, int] | None = None) -> Exported
     """The graph of `network` at full width, for images of `size` (height, width), or of any size from 2 × 2 pixels."""
     example = torch.rand(1, network.num_in_ch, *(size or TRACED))
     dynamic = None if size else {"lq": {2: Dim("height"), 3: Dim("width")}}
-    with _quiet():
+    with quiet():
         graph = torch.export.export(_OneInput(network).eval(), (example,), dynamic_shapes=dynamic)
     graph.example_inputs = None  # of no use in a file, where they can be larger than the network
     for node in graph.graph.nodes:
@@ -63,13 +63,13 @@ def record(network: Network, *, size: tuple[int, int] | None = None) -> Exported
 
 def write_pt2(path: Path, graph: ExportedProgram, metadata: Mapping[str, str]) -> None:
     """Write a `.pt2` file with the metadata as JSON in its extra file `srkd.json`."""
-    with _quiet():
+    with quiet():
         torch.export.save(graph, path, extra_files={PT2_METADATA: json.dumps(metadata)})
 
 
 def run_pt2(path: Path) -> Forward:
     """The forward of a `.pt2` file."""
-    with _quiet():
+    with quiet():
         module = torch.export.load(path).module()
     return lambda x: module(x)
 
@@ -79,7 +79,7 @@ def write_onnx(path: Path, graph: ExportedProgram, metadata: Mapping[str, str]) 
     import onnx
 
     names = {"lq": {2: "height", 3: "width"}} if graph.range_constraints else None  # of what is left open
-    with _quiet():
+    with quiet():
         torch.onnx.export(
             graph,
             f=path,
@@ -101,13 +101,14 @@ def write_onnx(path: Path, graph: ExportedProgram, metadata: Mapping[str, str]) 
 
 def run_onnx(path: Path) -> dict[str, Forward]:
     """The forward of an `.onnx` file in each runtime that is installed: onnxruntime, and perhaps OpenVINO."""
-    runtimes = {"onnxruntime": _onnxruntime(path)}
+    runtimes = {"onnxruntime": run_onnxruntime(path)}
     if importlib.util.find_spec("openvino"):
         runtimes["OpenVINO"] = _openvino(path)
     return runtimes
 
 
-def _onnxruntime(path: Path) -> Forward:
+def run_onnxruntime(path: Path) -> Forward:
+    """The forward of an `.onnx` file in onnxruntime, on the CPU."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -121,6 +122,26 @@ def _onnxruntime(path: Path) -> Forward:
     return forward
 
 
+def fix_size(path: Path, size: tuple[int, int]) -> None:
+    """Let the `.onnx` file take images of this height and width only; it took any before."""
+    import onnx
+    from onnxruntime.tools.onnx_model_utils import make_input_shape_fixed
+
+    model = onnx.load(path)
+    channels = model.graph.input[0].type.tensor_type.shape.dim[1].dim_value
+    make_input_shape_fixed(model.graph, "lq", [1, channels, *size])
+    onnx.save(model, path)
+
+
+def describe_onnx(path: Path, metadata: Mapping[str, str]) -> None:
+    """Replace the metadata of an `.onnx` file."""
+    import onnx
+
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, dict(metadata))
+    onnx.save(model, path)
+
+
 def _openvino(path: Path) -> Forward:
     openvino: Any = importlib.import_module("openvino")
     # Left to itself it computes in half precision on processors that can; that would be compared, not the file.
@@ -130,7 +151,7 @@ def _openvino(path: Path) -> Forward:
 
 
 @contextlib.contextmanager
-def _quiet() -> Generator[None]:
+def quiet() -> Generator[None]:
     """The exporters talk on stdout, through warnings and through loggers; none of it helps a user of srkd."""
     level = logging.root.manager.disable
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
