@@ -227,10 +227,10 @@ def _check_request(path: Path, form: Form, dialect: str | None) -> None:
     allowed = DIALECT_SUFFIXES if dialect else SUFFIXES
     if path.suffix not in allowed:
         raise InputError(f"cannot export to {path}: the suffix chooses the format; allowed: {', '.join(allowed)}.")
-    if form != Form() and path.suffix not in GRAPHS:
-        raise InputError(f"cannot export to {path}: --mobile and --size are for {' and '.join(GRAPHS)} files.")
     if form.int8 and path.suffix != ".onnx":
         raise InputError(f"cannot export to {path}: --int8 writes .onnx files.")
+    if form != Form() and path.suffix not in GRAPHS:
+        raise InputError(f"cannot export to {path}: --mobile and --size are for {' and '.join(GRAPHS)} files.")
     if path.suffix == ".onnx":
         require_onnx()
 
