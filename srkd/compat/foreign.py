@@ -100,7 +100,7 @@ class Foreign(Network):
         """
         self.channels(width)
         rows, columns = x.shape[-2:]
-        y = self._whole(pad_to(x, *self._needed(rows, columns)))[..., : self.scale * rows, : self.scale * columns]
+        y = self._whole(pad_to(x, *self.needed(rows, columns)))[..., : self.scale * rows, : self.scale * columns]
         return y.float() if y.dtype.itemsize < 4 else y
 
     def _whole(self, x: Tensor) -> Tensor:
@@ -113,17 +113,8 @@ class Foreign(Network):
         Raises:
             InputError: it does not take one image, or does not return one of `scale` times the size.
         """
-        small = torch.zeros(1, self.num_in_ch, *self._needed(8, 12))
         name, training = type(self).__name__, self.training
-        try:
-            with torch.no_grad():
-                result = self.eval()._whole(small)
-        except Exception as error:  # foreign code fails in its own way: a video network, options that do not fit
-            reason = str(error).strip().split("\n")[0][:160]
-            raise InputError(
-                f"{name} fails on an image {list(small.shape)}, so it is no super-resolution network of this kind, or "
-                f"its options do not fit ({type(error).__name__}: {reason})."
-            ) from None
+        small, result = self._smallest_run()
         if result.ndim != 4 or list(result.shape[-2:]) != [self.scale * size for size in small.shape[-2:]]:
             raise InputError(
                 f"{name} makes {list(result.shape)} of an image {list(small.shape)}: that is not a ×{self.scale} "
@@ -131,6 +122,27 @@ class Foreign(Network):
             )
         self.num_out_ch = result.shape[1]
         self.train(training)
+
+    def _smallest_run(self) -> tuple[Tensor, Tensor]:
+        """The first of some sizes that the module takes, and what it makes of it; smaller images are enlarged to it."""
+        asked, failure, small = self.minimum, "", torch.empty(0)
+        self.eval()
+        for side in _SIDES:
+            small = torch.zeros(1, self.num_in_ch, *self.needed(side, side + side // 2))
+            try:
+                with torch.no_grad():
+                    result = self._whole(small)
+            except Exception as error:  # foreign code fails in its own way: a video network, options that do not fit
+                reason = str(error).strip().split("\n")[0][:160]
+                failure = failure or f"{type(error).__name__}: {reason}"
+                continue
+            if side > _SIDES[0]:
+                self.minimum = max(asked, side)
+            return small, result
+        raise InputError(
+            f"{type(self).__name__} fails on images up to {list(small.shape)}, so it is no super-resolution network of "
+            f"this kind, or its options do not fit ({failure})."
+        )
 
     def unpadded(self, feature: Tensor, x: Tensor) -> Tensor:
         """The positions of `x` [B, C, h, w] in a `feature` of the enlarged image, [B, C, h', w'] -> [B, C, h, w].
@@ -140,17 +152,20 @@ class Foreign(Network):
         """
         rows, columns = x.shape[-2:]
         slack = max(self.multiple, self.minimum) if max(self.multiple, self.minimum) > 1 else 0
-        for have, need in zip(feature.shape[-2:], self._needed(rows, columns), strict=True):
+        for have, need in zip(feature.shape[-2:], self.needed(rows, columns), strict=True):
             if not need <= have <= need + slack or have == self.scale * need:
                 return feature
         return feature[..., :rows, :columns]
 
-    def _needed(self, rows: int, columns: int) -> tuple[int, int]:
-        """The size of the image that the module is given for one of rows × columns."""
+    def needed(self, rows: int, columns: int) -> tuple[int, int]:
+        """Height and width of the image that the module is given for one of rows × columns."""
         up = (max(size, self.minimum) + self.multiple - 1 for size in (rows, columns))
         height, width_px = (size - size % self.multiple for size in up)
         return height, width_px
 
+
+_SIDES = (8, 16, 32, 64)
+"""Sizes that are tried: blocks with strided convolutions and poolings (ESA) take no image of 8 pixels."""
 
 _OWN = {"scale", "num_in_ch", "num_out_ch", "num_feat", "multiple", "minimum", "img_range", "config", "widths"}
 

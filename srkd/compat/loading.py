@@ -22,15 +22,16 @@ def network_in(weights: Weights, given: Mapping[str, Any] | None = None) -> Netw
     Raises:
         InputError: the network is unknown, or the weights do not fit it.
     """
-    if "network_g" in weights.meta or weights.converted or given:
+    if weights.described or weights.converted or given:
         return network_of(weights, given)
     try:
-        return network_of(weights)
-    except InputError as unnamed:
-        try:
-            return recognise(weights)
-        except InputError as unknown:
-            raise InputError(f"{unnamed} Or, {unknown}") from None
+        return recognise(weights)
+    except InputError as unknown:
+        raise InputError(
+            f"checkpoint {weights.path} does not say which network it holds (no 'network_g'). If it is one of "
+            "srkd's or BasicSR's, name it in an option file (network_g and path.pretrain_network_g); another network's "
+            f"own code becomes a plugin (docs/foreign_networks.md). Or, {unknown}"
+        ) from None
 
 
 def load_network(path: str | Path, *, key: str | None = None, network: Mapping[str, Any] | None = None) -> Network:

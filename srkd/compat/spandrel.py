@@ -13,7 +13,9 @@ from typing import Any
 import torch
 
 from srkd.compat.foreign import Foreign, foreign
-from srkd.networks.weights import Weights, read_weights
+from srkd.networks.contents import require_numbers
+from srkd.networks.fitting import readings
+from srkd.networks.reading import Weights, read_weights
 from srkd.types import InputError
 
 INSTALL = 'pip install "srkd[spandrel]"'
@@ -54,13 +56,7 @@ def recognise(weights: Weights) -> Foreign:
         package = importlib.import_module("spandrel")
     except ImportError as error:
         raise InputError(f"{where}: spandrel, which could recognise it, is not here ({error}): {INSTALL}") from None
-    try:
-        found: Any = package.ModelLoader(device="cpu").load_from_state_dict(dict(weights.params))
-    except package.UnsupportedModelError:
-        raise InputError(f"{where}: spandrel {package.__version__} does not recognise it.") from None
-    except Exception as error:  # names that resemble those of an architecture, and then do not fit it
-        reason = str(error).strip().split("\n")[0][:160]
-        raise InputError(f"{where}: spandrel cannot load it ({type(error).__name__}: {reason}).") from None
+    found = _found(package, weights)
     kind = f"spandrel.{found.architecture.id}"
     if found.purpose != "SR" or found.scale < 2 or found.size_requirements.square:
         raise InputError(f"{where} is a {kind} for {found.purpose} at scale {found.scale}, not for super-resolution.")
@@ -77,9 +73,30 @@ def recognise(weights: Weights) -> Foreign:
     return network
 
 
+def _found(package: Any, weights: Weights) -> Any:
+    """What spandrel makes of the first set of tensors in the file that it knows, whatever lies around their names."""
+    where = f"checkpoint {weights.path}"
+    failure = f"{where}: spandrel {package.__version__} does not recognise it."
+    for place in readings(weights.places):
+        if not any("." in name for name in place.params):
+            continue
+        try:
+            found: Any = package.ModelLoader(device="cpu").load_from_state_dict(dict(place.params))
+        except package.UnsupportedModelError:
+            continue
+        except Exception as error:  # names that resemble those of an architecture, and then do not fit it
+            reason = str(error).strip().split("\n")[0][:160]
+            failure = f"{where}: spandrel cannot load it ({type(error).__name__}: {reason})."
+            continue
+        require_numbers(weights.path, place.params)
+        return found
+    raise InputError(failure)
+
+
 def _require_plain_call(network: Foreign, found: Any) -> None:
     """Some networks have to be called in a way that spandrel keeps to itself: they are known by another result."""
-    image = torch.linspace(0, 1, network.num_in_ch * 16 * 16).view(1, network.num_in_ch, 16, 16)
+    side = max(16, *network.needed(16, 16))
+    image = torch.linspace(0, 1, network.num_in_ch * side**2).view(1, network.num_in_ch, side, side)
     network.eval()
     with torch.no_grad():
         same = torch.allclose(network(image).clamp(0, 1), found(image).clone(), rtol=0, atol=1e-4)

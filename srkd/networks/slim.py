@@ -97,7 +97,7 @@ class Network(nn.Module):
     num_in_ch: int = 3
     num_out_ch: int = 3
     num_feat: int
-    receptive_field: int | None
+    receptive_field: int | None = None
     trained_widths: tuple[float, ...] | None = None
     tail_rows: int | None = None
 

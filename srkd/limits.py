@@ -1,0 +1,20 @@
+"""How large what comes from elsewhere may be: below everything, so that one page shows all limits (SECURITY.md)."""
+
+from __future__ import annotations
+
+GIB = 2**30
+
+CHECKPOINT_BYTES = 8 * GIB
+"""Size of a checkpoint file; published networks take up to 0.2 GiB, with optimiser states four times that."""
+
+CHECKPOINT_GROWTH = 4
+"""What the tensors in a checkpoint may add up to, in file sizes: views of one storage make it more than once."""
+
+CHECKPOINT_DEPTH = 8
+"""How deep dictionaries may lie in one another for the weights in them to be looked for."""
+
+LARGEST_SCALE = 32
+"""Upscaling factor of a network from a file: a transposed convolution's is not seen in its shapes."""
+
+CHECKPOINT_SMALL = GIB // 4
+"""What a checkpoint of any size may grow to; above it `CHECKPOINT_GROWTH` decides."""
