@@ -9,6 +9,7 @@ srkd export net_g_latest.pth --int8 -o small.onnx                 (8-bit integer
 srkd export net_g_latest.pth --all-widths -o release/             (every trained width, index.json, README.md)
 srkd export theirs.pt --network res_scale=0.1 -o ours.pth         (from EDSR-PyTorch, torchSR or CSD)
 srkd export net_g_latest.pth --dialect csd -o theirs.pth          (for them)
+srkd export net_g_latest.pth --dialect spandrel -o comfy.pth      (for ComfyUI, chaiNNer and others that use spandrel)
 
 Each file is run back on photographs; it is kept only if it computes what the network computes.
 """
@@ -69,7 +70,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="option of the network that MODEL, a file of another code base, does not hold; repeatable",
     )
-    others.add_argument("--dialect", help="write for another code base: edsr-pytorch, torchsr or csd (.pt or .pth)")
+    others.add_argument(
+        "--dialect", help="write for another code base: edsr-pytorch, torchsr, csd or spandrel (.pt, .pth)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

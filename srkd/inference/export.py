@@ -29,6 +29,7 @@ from srkd.inference.int8 import Int8, Quantised, quantise
 from srkd.inference.mobile import mobile_form
 from srkd.inference.parity import INT8, LIMITS, Forward, Parity, check_images, compare
 from srkd.inference.widths import narrowed, warn_untrained
+from srkd.networks import neutral_rcan
 from srkd.networks.dialects import to_dialect
 from srkd.networks.pretrained import resolve
 from srkd.networks.slim import Network
@@ -157,7 +158,7 @@ def export(
         path: the file; its suffix chooses the format. An older file is replaced only by one that passed.
         width: fraction of the channels.
         form: how a graph is made.
-        dialect: `edsr-pytorch`, `torchsr` or `csd`; None writes srkd's own file.
+        dialect: `edsr-pytorch`, `torchsr`, `csd` or `spandrel`; None writes srkd's own file.
         images: folder of images to compare on; None: scikit-image's photographs.
 
     Raises:
@@ -293,4 +294,7 @@ def _write_dialect(network: Network, path: Path, dialect: str) -> Network:
         torch.save(to_dialect(network, dialect), path)
     except ValueError as error:
         raise InputError(f"cannot export: {error}") from None
-    return load_network(path, network={name: network.config[name] for name in ("res_scale", "img_range", "rgb_mean")})
+    silent = {name: network.config[name] for name in ("res_scale", "img_range", "rgb_mean")}
+    if dialect == "spandrel":  # an RCAN on [0, 255], whatever the network is
+        silent |= {"res_scale": 1.0, "img_range": neutral_rcan.RANGE}
+    return load_network(path, network=silent)

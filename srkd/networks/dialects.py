@@ -18,10 +18,11 @@ import torch
 from torch import Tensor
 
 from srkd.networks.dialect_names import CSD, EDSR_PYTORCH, OURS, THEIRS, counts_of, renaming
+from srkd.networks.neutral_rcan import neutral_rcan
 from srkd.networks.slim import Network
 from srkd.types import did_you_mean
 
-DIALECTS = {"edsr-pytorch": "EDSR-PyTorch", "torchsr": "torchSR", "csd": "CSD"}
+DIALECTS = {"edsr-pytorch": "EDSR-PyTorch", "torchsr": "torchSR", "csd": "CSD", "spandrel": "spandrel"}
 
 DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
 RANGES = (255.0, 1.0)
@@ -161,9 +162,11 @@ def to_dialect(network: Network, dialect: str) -> dict[str, Any]:
     """
     if dialect not in DIALECTS:
         raise ValueError(f"unknown dialect {dialect!r}.{did_you_mean(dialect, DIALECTS)} Known: {', '.join(DIALECTS)}.")
-    name, theirs, options = type(network).__name__, THEIRS[dialect], network.config
+    name, theirs, options = type(network).__name__, THEIRS.get(dialect, OURS), network.config
     if name not in theirs:
         raise ValueError(f"{DIALECTS[dialect]} has no names for {name}; it has them for {', '.join(theirs)}.")
+    if dialect == "spandrel":
+        return neutral_rcan(network)
     _require_expressible(name, options, dialect)
     params = network.state_dict()
     names = renaming(OURS[name], theirs[name], **counts_of(OURS[name], params))
