@@ -2,8 +2,8 @@
 
 spandrel (github.com/chaiNNer-org/spandrel) has no EDSR. An RCAN of one group computes an EDSR exactly where its
 attention gives 1 (a bias of 40 before the sigmoid), and where head and biases are halved: the group adds its input once
-more than EDSR does, and half and half make one. The direct upsampler becomes steps of PixelShuffle with convolutions that
-only pass on. spandrel's RCAN is EDSR-PyTorch's and works on [0, 255]; another range goes into the first and last
+more than EDSR does, and half and half make one. The direct upsampler becomes steps of PixelShuffle with convolutions
+that only pass on. spandrel's RCAN is EDSR-PyTorch's and works on [0, 255]; another range goes into the first and last
 convolution.
 """
 
