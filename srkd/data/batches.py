@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 import cv2
@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from srkd.data.cache import PairCache, Progress
 from srkd.data.resident import ResidentBatches, fits
 from srkd.data.sampling import plan
+from srkd.data.teacher_cache import Targets
 from srkd.types import Batch, Crop, InputError
 
 RGB8 = NDArray[np.uint8]
@@ -82,8 +83,10 @@ def put_turned(place: RGB8, patch: RGB8, *, hflip: bool, vflip: bool, transpose:
         place[:] = patch
 
 
-def images_to_tensor(images: RGB8) -> Tensor:
-    """uint8 images [B, H, W, C] → float32 [B, C, H, W] in [0, 1], in channels-last memory: nothing is moved."""
+def images_to_tensor(images: NDArray[Any]) -> Tensor:
+    """uint8 (or uint16) images [B, H, W, C] → float32 [B, C, H, W] in [0, 1], channels-last: nothing is moved."""
+    if images.dtype == np.uint16:  # of which torch knows little
+        return torch.from_numpy(images.astype(np.float32)).div_(65535).permute(0, 3, 1, 2)
     writable = np.require(images, requirements="W")  # torch warns about read-only arrays, such as cached ones
     return torch.from_numpy(writable).to(torch.float32).div_(255).permute(0, 3, 1, 2)
 
@@ -97,6 +100,9 @@ class TrainBatches(Dataset[Batch]):
         batch_size: of this process; the whole batch has batch_size · world_size images.
         rank, world_size: this process among those that share the batch.
         name: what the data are called; network files record it.
+
+    Attributes:
+        targets: what teachers make of the images, by the teacher's name; batches hold its patches too.
     """
 
     def __init__(
@@ -120,18 +126,32 @@ class TrainBatches(Dataset[Batch]):
         self.rank = rank
         self.world_size = world_size
         self.name = name
+        self.targets: dict[str, Targets] = {}
 
     def __getitem__(self, iteration: int) -> Batch:
-        """Float32 lq [B, 3, gt_size / s, gt_size / s] and gt [B, 3, gt_size, gt_size] in [0, 1]."""
+        """Float32 lq [B, 3, gt_size / s, gt_size / s] and gt [B, 3, gt_size, gt_size] in [0, 1], and the targets."""
         data, gt_size, scale = self.dataset, self.gt_size, self.dataset.scale
         lqs = np.empty((self.batch_size, gt_size // scale, gt_size // scale, 3), np.uint8)
         gts = np.empty((self.batch_size, gt_size, gt_size, 3), np.uint8)
-        for j, crop in enumerate(self.crops(iteration)):
+        crops = self.crops(iteration)
+        for j, crop in enumerate(crops):
             lq, gt = data.pair(crop.image)
             patches = crop_pair(lq, gt, gt_size=gt_size, scale=scale, u_top=crop.u_top, u_left=crop.u_left)
             for place, patch in zip((lqs[j], gts[j]), patches, strict=True):
                 put_turned(place, patch, hflip=crop.hflip, vflip=crop.vflip, transpose=crop.transpose)
-        return Batch(images_to_tensor(lqs), images_to_tensor(gts))
+        targets = {name: self._target(held, crops) for name, held in self.targets.items()}
+        return Batch(images_to_tensor(lqs), images_to_tensor(gts), targets, crops)
+
+    def _target(self, held: Targets, crops: Sequence[Crop]) -> Tensor:
+        """The patches of a teacher's pictures, [B, C, gt_size, gt_size]."""
+        side, scale = self.gt_size, self.dataset.scale
+        patches = np.empty((self.batch_size, side, side, held.channels), held.dtype)
+        for place, crop in zip(patches, crops, strict=True):
+            picture = held.picture(crop.image)
+            top, left = crop.corner(picture.shape[0] // scale, picture.shape[1] // scale, side // scale)
+            patch = picture[top * scale : top * scale + side, left * scale : left * scale + side]
+            place[:] = dihedral(patch, hflip=crop.hflip, vflip=crop.vflip, transpose=crop.transpose)
+        return images_to_tensor(patches)
 
     def crops(self, iteration: int) -> list[Crop]:
         """What the batch of an iteration is made of."""
@@ -177,7 +197,8 @@ def train_loader(
     """
     batches.dataset.prepare(progress)
     cache = batches.dataset.gpu_cache
-    if cache and fits(cache, device):
+    extra = sum(held.num_bytes for held in batches.targets.values())
+    if cache and fits(cache, device, extra):
         resident = ResidentBatches(batches, cache, device)
         return (resident[iteration] for iteration in range(start_iter, total_iter))
     # Forked workers share the cache; started in any other way each would receive a copy of it.

@@ -8,9 +8,12 @@ at an iteration is three numbers a patch.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from srkd.data.cache import PairCache
@@ -28,11 +31,11 @@ Steps = tuple[int, int, int]
 log = logging.getLogger(__name__)
 
 
-def fits(cache: PairCache, device: torch.device) -> bool:
-    """Whether `device` is a GPU that has room for the cache; the log says which, and where the pairs lie."""
+def fits(cache: PairCache, device: torch.device, extra: int = 0) -> bool:
+    """Whether `device` is a GPU that has room for the cache and `extra` bytes; the log says where the pairs lie."""
     if device.type != "cuda":
         return False
-    needed, free = cache.pixels.nbytes, torch.cuda.mem_get_info(device)[0]
+    needed, free = cache.pixels.nbytes + extra, torch.cuda.mem_get_info(device)[0]
     if needed > _SHARE * free:
         log.info(
             "training data: in main memory, %.2f GB being more than half of the %.2f GB that %s has free",
@@ -55,17 +58,30 @@ class ResidentBatches:
 
     def __init__(self, batches: TrainBatches, cache: PairCache, device: torch.device) -> None:
         self._batches, self._cache = batches, cache
-        self._pixels = _copied(cache, device)
+        self._pixels = _copied(cache.pixels, device)
+        self._targets = {name: _copied(held.load(), device) for name, held in batches.targets.items()}
         # On the device: CUDA divides by a number of the CPU as a multiplication by its inverse, which rounds otherwise.
-        self._peak = torch.tensor(255.0, device=device)
+        self._peaks = {bits: torch.tensor(2.0**bits - 1, device=device) for bits in (8, 16)}
         log.info("training data: %.2f GB on %s, where batches are cut", cache.pixels.nbytes / 1e9, device)
 
     def __getitem__(self, iteration: int) -> Batch:
         """As `TrainBatches`, [B, 3, H, W] in channels-last memory of the device."""
-        steps = [self._steps(crop) for crop in self._batches.crops(iteration)]
+        crops = self._batches.crops(iteration)
+        steps = [self._steps(crop) for crop in crops]
         side = self._batches.gt_size
-        lq = self._patches([lq for lq, _ in steps], side // self._batches.dataset.scale)
-        return Batch(lq, self._patches([gt for _, gt in steps], side))
+        lq = self._patches(self._pixels, [lq for lq, _ in steps], side // self._batches.dataset.scale)
+        targets = {name: self._target(name, crops) for name in self._targets}
+        return Batch(lq, self._patches(self._pixels, [gt for _, gt in steps], side), targets, crops)
+
+    def _target(self, name: str, crops: Sequence[Crop]) -> Tensor:
+        held, scale, side = self._batches.targets[name], self._batches.dataset.scale, self._batches.gt_size
+        steps: list[Steps] = []
+        for crop in crops:
+            _, height, width = self._cache.place(crop.image)
+            top, left = crop.corner(height, width, side // scale)
+            place = held.start(crop.image), width * scale, top * scale, left * scale
+            steps.append(turned(*place, side, crop, held.channels))
+        return self._patches(self._targets[name], steps, side, held.channels)
 
     def _steps(self, crop: Crop) -> tuple[Steps, Steps]:
         start, height, width = self._cache.place(crop.image)
@@ -76,18 +92,21 @@ class ResidentBatches:
         start += height * width * 3
         return lq, turned(start, width * scale, top * scale, left * scale, side * scale, crop)
 
-    def _patches(self, steps: list[Steps], side: int) -> Tensor:
-        device = self._pixels.device
+    def _patches(self, pixels: Tensor, steps: list[Steps], side: int, channels: int = 3) -> Tensor:
+        device = pixels.device
         # Blocking, it would wait for all the work that the GPU still has. So few bytes CUDA copies aside at once.
         base, row, column = torch.tensor(steps).to(device, non_blocking=True).T[..., None, None, None]  # [B, 1, 1, 1]
         along = torch.arange(side, device=device)
-        places = base + row * along[:, None, None] + column * along[:, None] + torch.arange(3, device=device)
-        return self._pixels[places].float().div_(self._peak).permute(0, 3, 1, 2)
+        places = base + row * along[:, None, None] + column * along[:, None] + torch.arange(channels, device=device)
+        found = pixels[places]
+        if found.dtype == torch.int16:  # 16 bits without a sign
+            return (found.int() & 0xFFFF).float().div_(self._peaks[16]).permute(0, 3, 1, 2)
+        return found.float().div_(self._peaks[8]).permute(0, 3, 1, 2)
 
 
-def turned(start: int, width: int, top: int, left: int, side: int, crop: Crop) -> Steps:
-    """Steps of the patch at (top, left) of an image [·, width, 3] that begins at `start`; `dihedral` of a view."""
-    row, column = width * 3, 3
+def turned(start: int, width: int, top: int, left: int, side: int, crop: Crop, channels: int = 3) -> Steps:
+    """Steps of the patch at (top, left) of an image [·, width, C] that begins at `start`; `dihedral` of a view."""
+    row, column = width * channels, channels
     base = start + top * row + left * column
     if crop.vflip:
         base, row = base + (side - 1) * row, -row
@@ -96,9 +115,11 @@ def turned(start: int, width: int, top: int, left: int, side: int, crop: Crop) -
     return (base, column, row) if crop.transpose else (base, row, column)
 
 
-def _copied(cache: PairCache, device: torch.device) -> Tensor:
-    pixels = torch.empty(len(cache.pixels), dtype=torch.uint8, device=device)
-    for begin in range(0, len(cache.pixels), _PART):  # in parts, as torch takes no read-only array without copying it
-        part = cache.pixels[begin : begin + _PART].copy()
-        pixels[begin : begin + len(part)] = torch.from_numpy(part)
-    return pixels
+def _copied(pixels: NDArray[Any], device: torch.device) -> Tensor:
+    """A flat array on the device; uint16, of which torch knows little, as int16 of the same bits."""
+    pixels = pixels.view(np.int16) if pixels.dtype == np.uint16 else pixels
+    copied = torch.empty(len(pixels), dtype=torch.int16 if pixels.dtype == np.int16 else torch.uint8, device=device)
+    for begin in range(0, len(pixels), _PART):  # in parts, as torch takes no read-only array without copying it
+        part = pixels[begin : begin + _PART].copy()
+        copied[begin : begin + len(part)] = torch.from_numpy(part)
+    return copied

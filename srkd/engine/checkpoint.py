@@ -24,6 +24,7 @@ from torch import Tensor
 
 from srkd.atomic import atomic_path
 from srkd.engine.optim import load_optimizer
+from srkd.engine.targets import cached_teachers
 from srkd.networks.weights import save_network
 from srkd.types import InputError, WorkError
 
@@ -210,7 +211,7 @@ def save_learnt(trainer: Trainer, path: Path) -> None:
         widths=trainer.method.widths,
         training_set=trainer.batches.name,
         companions=trainer.method.companions,
-        origin=trainer.origin.record() if trainer.origin else None,
+        origin={**(trainer.origin.record() if trainer.origin else {}), **cached_teachers(trainer.batches)},
     )
 
 

@@ -6,7 +6,7 @@ import logging
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +24,7 @@ from srkd.engine.optim import Ema
 from srkd.engine.origin import Origin
 from srkd.engine.runtime import OUT_OF_MEMORY, Clock, on_signals, tell_at_once
 from srkd.engine.schedule import Rate
+from srkd.engine.targets import attach_targets
 from srkd.imaging.color import rgb_to_y_tensor
 from srkd.inference.forward import takes_luma
 from srkd.methods.base import Method
@@ -138,7 +139,7 @@ class Trainer:
 
     def rehearse(self, steps: int) -> tuple[tuple[float, float], Losses]:
         """Run `steps` iterations that leave no file: (seconds, of these waiting) per iteration, and the losses."""
-        loader, clock, losses = self._batches(), Clock(), dict[str, Tensor]()
+        loader, clock, losses = self._batches(make_targets=False), Clock(), dict[str, Tensor]()
         self.method.train()
         for done in range(min(steps, self.settings.total_iter - self.iteration)):
             losses = self._step(loader, clock)
@@ -150,8 +151,10 @@ class Trainer:
         self.watch.check(self.world, self.last_saved)
         return clock.read(), losses
 
-    def _batches(self) -> Iterator[Batch]:
+    def _batches(self, *, make_targets: bool = True) -> Iterator[Batch]:
         each = self.settings.accumulate
+        self.batches.dataset.prepare(self.log.decoding)
+        attach_targets(self.method, self.batches, self.world, progress=self.log.decoding, make=make_targets)
         return train_loader(
             self.batches,
             start_iter=self.iteration * each,
@@ -191,11 +194,11 @@ class Trainer:
 
     def prepare(self, batch: Batch) -> Batch:
         """`batch` on the device; RGB becomes Y where the student is a Y-channel network."""
-        lq, gt = (
-            tensor.to(self.world.device, non_blocking=True).contiguous(memory_format=torch.channels_last)
-            for tensor in batch
-        )
-        return Batch(rgb_to_y_tensor(lq), rgb_to_y_tensor(gt)) if takes_luma(self.method.student) else Batch(lq, gt)
+        device = self.world.device
+        batch = batch.map(lambda x: x.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last))
+        if takes_luma(self.method.student):  # teachers' pictures are luma already
+            return replace(batch, lq=rgb_to_y_tensor(batch.lq), gt=rgb_to_y_tensor(batch.gt))
+        return batch
 
     def _autocast(self) -> AbstractContextManager[Any]:
         if self.settings.precision == "fp32":

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from srkd.data.teacher_cache import TeacherCache
 from srkd.losses.pixel import PixelLoss
 from srkd.methods.base import ONE_TEACHER, Method, Teachers
 from srkd.networks.slim import Network
@@ -88,6 +89,9 @@ class Distiller(Method):
     Args:
         self_teacher: the student's own full width is a teacher of the narrower widths, alone or beside
             `network_g_teacher`: what it gives is taken without gradients, in the same step.
+        teacher_cache: `off`: the teacher sees each patch. `outputs`: its pictures of the whole training images are made
+            once, kept, and cut with the patches, so that an iteration costs the student alone. A block
+            `{keep: outputs, self_ensemble: true, bits: 16, path: FOLDER}` says more, see `TeacherCache`.
 
     Attributes:
         needs_output: whether the teacher's picture is compared.
@@ -108,6 +112,7 @@ class Distiller(Method):
         pixel: PixelLoss,
         *,
         self_teacher: bool = False,
+        teacher_cache: Literal["off", "outputs"] | TeacherCache = "off",
         **options: Any,
     ) -> None:
         super().__init__(student, teacher, pixel, **options)
@@ -121,6 +126,11 @@ class Distiller(Method):
                 f"`self_teacher`: the full width teaches narrower ones, so `widths` "
                 f"({', '.join(f'{width:g}' for width in self.widths)}) needs 1 and at least one below."
             )
+        self.teacher_cache = TeacherCache(teacher_cache) if isinstance(teacher_cache, str) else teacher_cache
+        if self.teacher_cache.keep != "off" and not self.teachers:
+            raise InputError("`teacher_cache`: there is no network_g_teacher whose pictures could be kept.")
+        if self.teacher_cache.keep != "off" and not self.needs_output:
+            raise InputError(f"`teacher_cache: outputs`: {name} compares no pictures, only features.")
         self.alpha = 0.0
         self.sources = [*self.teachers, *([OWN] if self_teacher else [])]
         self.paths: dict[str, list[tuple[str, str]]] = {source: [] for source in self.sources}

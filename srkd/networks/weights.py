@@ -171,8 +171,8 @@ def _converted_network(weights: Weights, converted: Converted, given: Mapping[st
 
 
 def origin_of(weights: Weights) -> dict[str, Any]:
-    """What a file records of where its training began: `seed`, `start`, `data_order`; empty for files before 0.2."""
-    kinds = {"seed": int, "start": str, "data_order": str}
+    """What a file records of its training: `seed`, `start`, `data_order`, `teacher_cache`; empty before 0.2."""
+    kinds = {"seed": int, "start": str, "data_order": str, "teacher_cache": str}
     return {name: weights.meta[name] for name, kind in kinds.items() if isinstance(weights.meta.get(name), kind)}
 
 

@@ -9,7 +9,7 @@ from srkd.methods.feature import FeatureMethod
 from srkd.methods.output_kd import OutputKD
 from srkd.networks.edsr import EDSR
 from srkd.networks.slim import SlimConv2d
-from srkd.types import Batch
+from srkd.types import Batch, InputError
 
 
 @pytest.fixture
@@ -115,3 +115,8 @@ def test_pictures_that_are_known_spare_the_teacher(networks, images):
 def test_bad_options(networks, options, message):
     with pytest.raises(ValueError, match=message):
         OutputKD(networks[0], networks[1], L1Loss(), **options)
+
+
+def test_a_cache_without_a_teacher_is_refused(networks):
+    with pytest.raises(InputError, match="no network_g_teacher whose pictures could be kept"):
+        OutputKD(networks[0], None, L1Loss(), widths=(1.0, 0.5), self_teacher=True, teacher_cache="outputs")

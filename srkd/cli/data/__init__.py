@@ -6,6 +6,7 @@
                                            LR images by MATLAB's bicubic, sub-images, lists
   srkd data check datasets/DIV2K/DIV2K_train_HR --against Set5 Urban100
                                            damaged, unpaired, duplicate images; benchmark images among them
+  srkd data render-teacher -opt FILE       the teacher's pictures of the training images, for `teacher_cache`
   srkd data get-model edsr_baseline_x2     downloads weights, or goes on where an interrupted download ended
 
 Sets go below datasets/ or $SRKD_DATASETS, weights to $SRKD_HOME/models, downloaded archives to $SRKD_HOME/archives;
@@ -22,6 +23,7 @@ ACTIONS = {
     "get": ("get", "list the image sets that are known, or get some of them"),
     "prepare": ("prepare", "write LR images, sub-images and lists from a folder of images"),
     "check": ("check", "find what is wrong with a folder of training images"),
+    "render-teacher": ("render_teacher", "make the teacher's pictures of the training images ahead of a training"),
     "get-model": ("get_model", "list the weights that are known, or get one of them"),
 }
 

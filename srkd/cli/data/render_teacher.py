@@ -1,0 +1,54 @@
+"""The teacher's pictures of the training images, ahead of a training.
+
+  srkd data render-teacher -opt options/train/OutputKD/my.yml
+  srkd data render-teacher -opt FILE method.teacher_cache={keep: outputs, self_ensemble: true, bits: 16}
+
+The option file is a training's, with `method.teacher_cache`; without it the pictures are made as `teacher_cache:
+outputs` would. The training then starts at once, and an iteration costs the student alone. What is interrupted goes on
+where it ended: pictures that are there are not made again.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """As `srkd train`."""
+    parser.add_argument("-opt", required=True, metavar="FILE", help="option file (YAML)")
+    parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="override an option")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make what is missing."""
+    from srkd.cli.data.bars import counting
+    from srkd.cli.display import show_line, stdout_console
+    from srkd.data.teacher_cache import TeacherCache
+    from srkd.engine.build import build_dataset, build_teacher
+    from srkd.engine.targets import render, targets_of
+    from srkd.inference.device import choose_device
+    from srkd.options import load_train_options
+    from srkd.types import InputError
+
+    opt = load_train_options(args.opt, args.overrides)
+    teacher = build_teacher(opt)
+    if teacher is None:
+        raise InputError(f"{args.opt} names no network_g_teacher.")
+    given = opt.method.args.get("teacher_cache", "off")
+    if given == "off":
+        given = "outputs"
+    cache = TeacherCache(given) if isinstance(given, str) else given
+    dataset = build_dataset("datasets.train", opt.datasets.train.component, opt.scale)
+    teacher.to(choose_device("cpu" if opt.num_gpu == 0 else opt.device)).eval()
+    with counting("decoding") as progress:
+        dataset.prepare(progress)
+    targets = targets_of(teacher, dataset, cache)
+    with counting("drawing") as progress:
+        made = render(targets, teacher, cache, progress)
+    size = sum(targets.file(index).stat().st_size for index in range(len(targets.names)))
+    show_line(
+        stdout_console(),
+        f"{made} pictures made, {len(set(targets.names))} there ({size / 1e6:,.0f} MB, decoded "
+        f"{targets.num_bytes / 1e6:,.0f} MB): {targets.folder}",
+    )
+    return 0
