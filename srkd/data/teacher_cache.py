@@ -151,8 +151,8 @@ class Targets:
         if self.num_bytes > available:
             raise InputError(
                 f"`teacher_cache`: the pictures of {len(self.names)} images need {self.num_bytes / 1e9:.2f} GB of "
-                f"memory and {available / 1e9:.2f} GB are available. Set io_backend to {{type: cache, path: FOLDER}} for "
-                f"a memory-mapped file{', or `bits: 8`' if self.bits == 16 else ''}."
+                f"memory and {available / 1e9:.2f} GB are available. Set io_backend to {{type: cache, path: FOLDER}} "
+                f"for a memory-mapped file{', or `bits: 8`' if self.bits == 16 else ''}."
             )
         return np.empty(int(self._starts[-1]), self.dtype)
 

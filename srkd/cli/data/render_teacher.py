@@ -34,10 +34,8 @@ def run(args: argparse.Namespace) -> int:
     teacher = build_teacher(opt)
     if teacher is None:
         raise InputError(f"{args.opt} names no network_g_teacher.")
-    given = opt.method.args.get("teacher_cache", "off")
-    if given == "off":
-        given = "outputs"
-    cache = TeacherCache(given) if isinstance(given, str) else given
+    given = opt.method.args.get("teacher_cache")
+    cache = given if isinstance(given, TeacherCache) else TeacherCache("outputs")
     dataset = build_dataset("datasets.train", opt.datasets.train.component, opt.scale)
     teacher.to(choose_device("cpu" if opt.num_gpu == 0 else opt.device)).eval()
     with counting("decoding") as progress:
