@@ -150,6 +150,11 @@ def _hints(component: Callable[..., Any], parameters: Mapping[str, inspect.Param
     return {name: hints[name] for name in parameters}
 
 
+def option_hints(component: Callable[..., Any]) -> dict[str, Any]:
+    """The annotations of the options of `component`."""
+    return _hints(component, option_names(component))
+
+
 def parse_width(value: Any) -> float:
     """Read a width in (0, 1]: a number, or text such as `"1/3"` or `"0.25"`; anything else raises `InputError`."""
     try:
@@ -181,7 +186,7 @@ Int = Annotated[int, pydantic.BeforeValidator(_number)]
 Float = Annotated[float, pydantic.BeforeValidator(_number)]
 """A finite number; `true` and `'0.1'` are not one."""
 
-Width = Annotated[float, pydantic.BeforeValidator(parse_width)]
+Width = Annotated[float, pydantic.BeforeValidator(parse_width, json_schema_input_type=float | str)]
 """A fraction of a network's features in (0, 1]; option files may write `1/3`."""
 
 _NO_SCHEMA = {"keys_schema", "default", "expected", "metadata", "config", "function", "cls", "ref", "serialization"}

@@ -29,6 +29,7 @@ COMMANDS = {
     "export": ("export", "write a physically smaller network: .pth, .safetensors, .onnx or .pt2, parity-checked"),
     "data": ("data", "image sets and weights: get, prepare, check (damage, pairs, kernels, leaks)"),
     "list": ("listing", "networks, methods, datasets and metrics, and their options"),
+    "schema": ("schema", "the JSON schema of option files, for editors"),
     "doctor": ("doctor", "versions, devices, and what is missing"),
     "demo": ("demo", "train, distil, measure, upscale and export in a few minutes, without a download"),
 }
