@@ -18,3 +18,6 @@ LARGEST_SCALE = 32
 
 CHECKPOINT_SMALL = GIB // 4
 """What a checkpoint of any size may grow to; above it `CHECKPOINT_GROWTH` decides."""
+
+IMAGE_PIXELS = 2**30
+"""Of one image, from its header: 32,768 × 32,768, which as 8-bit RGB takes 3 GiB. The same wherever images are read."""

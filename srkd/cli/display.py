@@ -66,17 +66,19 @@ def warn(console: Console, text: str) -> None:
 
 
 @contextmanager
-def telling(console: Console, logger: str) -> Generator[None]:
-    """Show what a part of srkd logs, from INFO upwards, as lines of a command's output."""
-    source = logging.getLogger(logger)
-    before, handler = source.level, _ConsoleHandler(console)
-    source.addHandler(handler)
-    source.setLevel(logging.INFO)
+def telling(console: Console, *loggers: str) -> Generator[None]:
+    """Show what parts of srkd log, from INFO upwards, as lines of a command's output."""
+    sources, handler = [logging.getLogger(name) for name in loggers], _ConsoleHandler(console)
+    levels = [source.level for source in sources]
+    for source in sources:
+        source.addHandler(handler)
+        source.setLevel(logging.INFO)
     try:
         yield
     finally:
-        source.removeHandler(handler)
-        source.setLevel(before)
+        for source, level in zip(sources, levels, strict=True):
+            source.removeHandler(handler)
+            source.setLevel(level)
 
 
 class _ConsoleHandler(logging.Handler):

@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     jobs = [job for job in jobs if job.target not in existing]
     console = stdout_console()
     prepare = _chooser(upscaler, budget, console) if budget else _nothing
-    with telling(console, "srkd.inference"), _progress(len(jobs)) as progress:
+    with telling(console, "srkd.inference", "srkd.imaging"), _progress(len(jobs)) as progress:
         failures = upscale_files(upscaler, jobs, prepare=prepare, progress=progress)
     show_line(
         console,

@@ -17,6 +17,7 @@ from srkd.data.batches import dihedral
 from srkd.data.degradation import Degradation, degrade
 from srkd.data.pairing import Pair, find_pairs
 from srkd.data.storage import RGB8, ImageFile, StoredImage, first_few, stored_images
+from srkd.imaging.decode import odd_kind
 from srkd.imaging.files import read_image, to_rgb8
 from srkd.imaging.resize import imresize, mod_crop
 from srkd.types import InputError
@@ -176,6 +177,7 @@ _READ_AS = {
     "16 bit": "rounded to 8",
     "palette": "trained on as RGB",
     "CMYK": "converted without a colour profile",
+    "several frames": "the first is taken",
 }
 
 
@@ -184,10 +186,7 @@ def _read(image: StoredImage) -> tuple[str, RGB8]:
     if not isinstance(image, ImageFile):
         return "", image.read()
     pixels = read_image(image.path)
-    with Image.open(image.path) as header:
-        mode = header.mode
-    named = {"P": "palette", "CMYK": "CMYK"}.get(mode, "")
-    return named or _kind(pixels), to_rgb8(pixels)
+    return odd_kind(image.path) or _kind(pixels), to_rgb8(pixels)
 
 
 def _kind(pixels: NDArray[Any]) -> str:

@@ -11,8 +11,8 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from srkd.imaging.decode import image_size
 from srkd.imaging.files import decode_image, list_images, read_image, to_rgb8
 from srkd.types import InputError
 
@@ -21,9 +21,6 @@ RGB8 = NDArray[np.uint8]
 
 META_LINE = re.compile(r"^(?P<name>.+?)\s+\((?P<height>\d+),\s*(?P<width>\d+),\s*\d+\)")
 """A line of BasicSR's meta-information files: `0001_s001.png (480,480,3)`, in an LMDB followed by the PNG level."""
-
-
-_ORIENTATION = 0x0112  # EXIF tag
 
 
 class StoredImage(Protocol):
@@ -60,13 +57,7 @@ class ImageFile:
 
     def size(self) -> tuple[int, int]:
         """Height and width from the file's header."""
-        try:
-            with Image.open(self.path) as image:
-                # Decoding applies the orientation of JPEGs (and of no other format): 5 to 8 swap the axes.
-                swapped = image.format == "JPEG" and image.getexif().get(_ORIENTATION, 1) >= 5
-                return (image.width, image.height) if swapped else (image.height, image.width)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # a damaged header: any
-            raise InputError(f"the image {self.path} cannot be read: {error}.") from error
+        return image_size(self.path)
 
     def read(self) -> RGB8:
         """Decode the file."""

@@ -1,46 +1,58 @@
 """Reading and writing image files: pixels as stored, RGB order, uint8 or uint16, every failure an `InputError`.
 
-Decoding is OpenCV's, so pixels equal BasicSR's; plain RGB PNGs are decoded to the same pixels by kornia_rs, which is
-2.5 times as fast. What becomes of the odd kinds:
+A file's first bytes say what it is, not its suffix. Each format has one reader, which decides what its pixels are:
 
-- palette PNG: RGB, or RGBA where the palette has transparency; 1-bit images: grey 0 or 255;
-- grey with alpha: RGBA (the grey replicated); a colour key of a grey PNG is dropped;
-- EXIF orientation is applied to JPEGs; other formats keep their pixels as stored (see `imaging.profiles`);
-- CMYK JPEG and TIFF: RGB by Pillow's plain conversion, without a colour profile; no values are converted by profiles;
-- floating-point and 32-bit integer files: refused; animated and multi-page files: the first frame;
+- PNG: OpenCV, which alone of the libraries here gives 16-bit RGB; its pixels are BasicSR's. 8-bit RGB goes to
+  kornia_rs, which gives the same pixels 2.5 times as fast; a grey PNG's transparent level is ours, as OpenCV drops it;
+- JPEG: OpenCV, whose pixels are BasicSR's, upright as EXIF says; CMYK: Pillow's plain conversion, without a profile;
+- TIFF: tifffile, with imagecodecs for LZW, JPEG and other compressions. It alone reads every layout (strips, tiles,
+  planes, 1 to 16 bits, BigTIFF); `imaging.tiff` turns its samples into RGB, or refuses them by name;
+- PBM, PGM, PPM: Pillow up to 8 bits; above, its header and the values themselves, as Pillow cuts colours to 8 bits;
+- WebP, BMP, GIF, AVIF, JPEG 2000: Pillow, which knows palettes, transparency and bit fields.
+
+What becomes of the odd kinds:
+
+- palettes: RGB, or RGBA where a colour is transparent; 1-bit images: grey 0 or 255; fewer than 8 bits: scaled to 8;
+- grey with alpha, or with a transparent colour: RGBA (the grey replicated); alpha that is multiplied into the colours
+  (TIFF calls it associated) is divided out again;
+- maxval other than 255 or 65535 (PPM and its kin): scaled to the whole range of 8 or 16 bits;
+- EXIF orientation is applied to JPEG and TIFF; other formats keep their pixels as stored (see `imaging.profiles`);
+- floating-point, signed and 32-bit files, and layouts without one meaning: refused, naming the layout;
+- animations and files of several pages: the first frame, and a warning that says so;
 - truncated files: refused. A JPEG damaged in the middle can't be told from a whole one: it carries no checksum.
 """
 
 from __future__ import annotations
 
-import io
-import struct
-import threading
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
 from srkd.atomic import atomic_path
+from srkd.imaging.decode import decode_image
 from srkd.imaging.profiles import with_profile
+from srkd.imaging.tiff import TIFF_SUFFIXES, write_tiff
 from srkd.types import InputError
 
-try:
-    from kornia_rs.io import decode_image_png_u8
-except ImportError:  # earlier releases have it elsewhere and with other arguments
-    decode_image_png_u8 = None
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "WRITABLE_SUFFIXES",
+    "check_writable",
+    "decode_image",
+    "list_images",
+    "read_image",
+    "to_rgb8",
+    "write_image",
+]
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm")
-"""Suffixes that count as images in a folder, lower case."""
-
-_PNG = b"\x89PNG\r\n\x1a\n"
-_RGB_8_BIT = b"\x08\x02"  # bit depth and colour type in a PNG's header
-_MOST_PIXELS = 2**26  # of a PNG for kornia_rs: an allocation that fails is no exception there but a panic
-_JPEG = b"\xff\xd8\xff"
-_TIFF = (b"II*\0", b"MM\0*")
+IMAGE_SUFFIXES = (
+    *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".j2k", ".webp", ".avif", ".gif", ".bmp", ".dib"),
+    *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"),
+)
+"""Suffixes that count as images in a folder, lower case: of every format that is read."""
 
 # What each format can hold without loss of depth or alpha: (channels, bits); 1 = grey, 3 = RGB, 4 = RGBA.
 _WRITABLE: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
@@ -52,8 +64,14 @@ _WRITABLE: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     ".tif": ((1, 3, 4), (8, 16)),
     ".tiff": ((1, 3, 4), (8, 16)),
     ".ppm": ((3,), (8, 16)),
+    ".pgm": ((1,), (8, 16)),
 }
 _KIND = {1: "grey", 3: "RGB", 4: "RGBA"}
+# The longest side that the encoders take; libpng's and OpenCV's own limit is the last.
+_LONGEST = {".webp": 16_383, ".jpg": 65_500, ".jpeg": 65_500, ".png": 1_000_000}
+
+WRITABLE_SUFFIXES = tuple(_WRITABLE)
+"""Suffixes that `write_image` takes, lower case."""
 
 
 def list_images(folder: str | Path) -> list[Path]:
@@ -82,7 +100,7 @@ def read_image(path: str | Path) -> NDArray[Any]:
         uint8 or uint16: [H, W] grey, [H, W, 3] RGB or [H, W, 4] RGBA; see the top of this file for odd kinds.
 
     Raises:
-        InputError: the file is missing, unreadable, empty, damaged, no image, or of a kind not supported.
+        InputError: the file is missing, unreadable, empty, damaged, no image, too large, or of a kind not supported.
     """
     path = Path(path)
     try:
@@ -92,27 +110,6 @@ def read_image(path: str | Path) -> NDArray[Any]:
     except OSError as error:
         raise InputError(f"the image {path} cannot be read: {error.strerror}.") from error
     return decode_image(data, str(path))
-
-
-def decode_image(data: bytes, name: str) -> NDArray[Any]:
-    """`read_image` for bytes already in memory; `name` is what errors call them."""
-    if not data:
-        raise InputError(f"the image {name} is empty (0 bytes).")
-    by_pillow = False
-    flags = cv2.IMREAD_UNCHANGED
-    if data.startswith(_PNG):
-        rgb = _decode_by_kornia(data, _png_chunks(data, name))
-        if rgb is not None:
-            return rgb
-    elif data.startswith(_JPEG):
-        by_pillow = _check_jpeg_ends(data, name) == 4
-        flags = cv2.IMREAD_ANYCOLOR  # unlike UNCHANGED it applies the EXIF orientation
-    elif data.startswith(_TIFF):
-        by_pillow = _tiff_mode(data) in ("CMYK", "LA", "PA", "LAB")  # OpenCV misreads these
-    image = _decode_by_pillow(data, name) if by_pillow else _decode_by_opencv(data, flags, name)
-    if image.dtype.name not in ("uint8", "uint16"):
-        raise InputError(f"the image {name} holds {image.dtype} values; only 8-bit and 16-bit images are supported.")
-    return image
 
 
 def to_rgb8(image: NDArray[Any]) -> NDArray[np.uint8]:
@@ -129,31 +126,32 @@ def to_rgb8(image: NDArray[Any]) -> NDArray[np.uint8]:
 def write_image(path: str | Path, image: NDArray[Any], *, profile: bytes = b"") -> None:
     """Write an image atomically, in the format its suffix names; missing parent folders are created.
 
-    PNG, TIFF, BMP, PPM and WebP are lossless (but for the invisible colour of fully transparent WebP pixels); JPEG has
-    quality 95.
+    PNG, TIFF, BMP, PGM, PPM and WebP are lossless (but for the invisible colour of fully transparent WebP pixels); JPEG
+    has quality 95.
 
     Args:
-        path: ends in one of `IMAGE_SUFFIXES`.
+        path: ends in one of `WRITABLE_SUFFIXES`.
         image: uint8 or uint16, [H, W] grey, [H, W, 3] RGB or [H, W, 4] RGBA.
-        profile: an ICC profile, which PNG and JPEG keep.
+        profile: an ICC profile, which PNG, JPEG and TIFF keep.
 
     Raises:
         InputError: the suffix is unknown, the format cannot hold this image, or the file cannot be written.
     """
     path = Path(path)
     check_writable(path, image)
-    ok, data = cv2.imencode(path.suffix.lower(), np.ascontiguousarray(_swap_red_and_blue(image)))
-    if not ok:
-        raise InputError(f"cannot write {path}: encoding an image of shape {list(image.shape)} failed.")
+    suffix = path.suffix.lower()
     try:
         with atomic_path(path) as temporary:
-            temporary.write_bytes(with_profile(data.tobytes(), path.suffix.lower(), profile))
+            if suffix in TIFF_SUFFIXES:
+                write_tiff(temporary, image, profile)
+            else:
+                temporary.write_bytes(with_profile(_encoded(path, image), suffix, profile))
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}.") from error
 
 
-def check_writable(path: str | Path, image: NDArray[Any]) -> None:
-    """Whether `write_image` can put an image of this kind and depth into `path`.
+def check_writable(path: str | Path, image: NDArray[Any], *, scale: int = 1) -> None:
+    """Whether `write_image` can put an image of this kind and depth, `scale` times as large, into `path`.
 
     Raises:
         InputError: the suffix is unknown, or its format cannot hold the image.
@@ -162,7 +160,8 @@ def check_writable(path: str | Path, image: NDArray[Any]) -> None:
     _check_image(image, f"writing {path}")
     suffix = path.suffix.lower()
     if suffix not in _WRITABLE:
-        raise InputError(f"cannot write {path}: unknown image suffix {suffix!r}; allowed: {', '.join(IMAGE_SUFFIXES)}.")
+        allowed = ", ".join(WRITABLE_SUFFIXES)
+        raise InputError(f"cannot write {path}: unknown image suffix {suffix!r}; allowed: {allowed}.")
     channels, bits = _WRITABLE[suffix]
     has = 1 if image.ndim == 2 else image.shape[2]
     if has not in channels or image.dtype.itemsize * 8 not in bits:
@@ -171,6 +170,24 @@ def check_writable(path: str | Path, image: NDArray[Any]) -> None:
             f"cannot write {path}: {suffix} holds {allowed}; "
             f"the image is {_KIND[has]} of {image.dtype.itemsize * 8} bits. PNG holds all kinds."
         )
+    height, width = (length * scale for length in image.shape[:2])
+    if max(height, width) > _LONGEST.get(suffix, max(height, width)):
+        raise InputError(
+            f"cannot write {path}: the image is {height}×{width} (height×width), and {suffix} holds up to "
+            f"{_LONGEST[suffix]:,} pixels a side. TIFF holds it."
+        )
+
+
+def _encoded(path: Path, image: NDArray[Any]) -> bytes:
+    if image.ndim == 3:
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR if image.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
+    try:
+        ok, data = cv2.imencode(path.suffix.lower(), np.ascontiguousarray(image))
+    except cv2.error:
+        ok, data = False, np.empty(0, np.uint8)
+    if not ok:
+        raise InputError(f"cannot write {path}: encoding an image of shape {list(image.shape)} failed.")
+    return data.tobytes()
 
 
 def _check_image(image: NDArray[Any], doing: str) -> None:
@@ -180,89 +197,3 @@ def _check_image(image: NDArray[Any], doing: str) -> None:
             f"{doing}: an image is uint8 or uint16, [H, W], [H, W, 3] or [H, W, 4]; "
             f"this one is {image.dtype} {list(image.shape)}."
         )
-
-
-def _swap_red_and_blue(image: NDArray[Any]) -> NDArray[Any]:
-    if image.ndim == 2:
-        return image
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB if image.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
-
-
-def _decode_by_kornia(data: bytes, chunks: set[bytes]) -> NDArray[np.uint8] | None:
-    """An 8-bit RGB PNG without a transparent colour; None for any other, damaged ones included.
-
-    Only in the main thread, which is where loader workers read: kornia_rs holds the interpreter's lock while it
-    decodes, so that a pool of threads is faster with OpenCV.
-    """
-    if decode_image_png_u8 is None or data[24:26] != _RGB_8_BIT or b"tRNS" in chunks:
-        return None
-    width, height = struct.unpack_from(">II", data, 16)
-    if width * height > _MOST_PIXELS or threading.current_thread() is not threading.main_thread():
-        return None
-    try:
-        return decode_image_png_u8(data, (height, width), "rgb")
-    except Exception:  # its only kind; what is wrong with the file OpenCV's path says
-        return None
-
-
-def _decode_by_opencv(data: bytes, flags: int, name: str) -> NDArray[Any]:
-    try:
-        image: NDArray[Any] | None = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error as error:
-        raise InputError(f"the image {name} cannot be decoded: {error}") from error
-    if image is None:  # that is all OpenCV says
-        raise InputError(f"the image {name} cannot be decoded: it is damaged, truncated, or not an image.")
-    return _swap_red_and_blue(image)
-
-
-def _decode_by_pillow(data: bytes, name: str) -> NDArray[Any]:
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            upright = ImageOps.exif_transpose(image)
-            return np.asarray(upright.convert("RGBA" if upright.mode in ("LA", "PA") else "RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"the image {name} cannot be decoded: {error}.") from error
-
-
-def _tiff_mode(data: bytes) -> str:
-    """Pillow's word for the kind of pixels, from the header alone; empty where Pillow does not know the kind."""
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            return image.mode
-    except (OSError, ValueError, SyntaxError):
-        return ""
-
-
-def _png_chunks(data: bytes, name: str) -> set[bytes]:
-    """Hop from chunk to chunk to IEND. Decoders may fill what is missing with black and say nothing."""
-    at = len(_PNG)
-    kinds: set[bytes] = set()
-    while at + 12 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, at)
-        kinds.add(kind)
-        at += 12 + length
-        if kind == b"IEND" and at <= len(data):
-            return kinds
-    raise InputError(f"the image {name} is a truncated PNG: it stops after {len(data)} bytes, before its end mark.")
-
-
-def _check_jpeg_ends(data: bytes, name: str) -> int:
-    """Hop over the header to the compressed data and look for the end mark behind it; returns the channel count.
-
-    The header is skipped because a thumbnail inside it has an end mark too.
-    """
-    channels = 0
-    at = 2
-    while at + 4 <= len(data):
-        if data[at] != 0xFF:
-            break
-        kind = data[at + 1]
-        if kind == 0xFF:  # fill byte
-            at += 1
-            continue
-        if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC) and at + 9 < len(data):  # a frame header
-            channels = data[at + 9]
-        if kind == 0xDA and data.rfind(b"\xff\xd9", at) >= 0:  # start of scan
-            return channels
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    raise InputError(f"the image {name} is a damaged or truncated JPEG: its end mark is missing ({len(data)} bytes).")

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import warnings
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as Pillow
+
+from srkd.imaging import pillow
+from srkd.imaging.decode import image_format
+from srkd.imaging.tiff import TURNS, tiff_header
+from srkd.types import InputError
 
 KEPT_IN = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 """Suffixes of the formats that are written with a profile."""
 
-_ORIENTATION = 0x0112
-_TURNS: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
-    2: np.fliplr,
-    3: lambda image: np.rot90(image, 2),
-    4: np.flipud,
-    5: lambda image: np.swapaxes(image, 0, 1),
-    6: lambda image: np.rot90(image, -1),
-    7: lambda image: np.rot90(np.swapaxes(image, 0, 1), 2),
-    8: np.rot90,
-}
 _PART = 65_519  # bytes of a profile in one segment of a JPEG
 
 
@@ -36,13 +28,16 @@ def upright_and_profile(path: Path, image: NDArray[Any]) -> tuple[NDArray[Any], 
     """
     turn, profile = None, b""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)  # nothing is decoded here
-            with Pillow.open(path) as picture:
-                if path.suffix.lower() in (".png", ".webp"):
-                    turn = _TURNS.get(picture.getexif().get(_ORIENTATION, 1))
+        with path.open("rb") as file:
+            kind = image_format(file.read(16))
+        if kind == "TIFF":
+            profile = tiff_header(path, str(path)).profile
+        elif kind:
+            with pillow.opened(path, str(path), kind) as picture:
+                if kind != "JPEG":
+                    turn = TURNS.get(picture.getexif().get(pillow.ORIENTATION, 1))
                 profile = picture.info.get("icc_profile") or b""
-    except (OSError, ValueError, Pillow.DecompressionBombError):  # a kind that Pillow does not know
+    except (OSError, InputError):  # its pixels were read all the same
         pass
     fits = profile[16:20] == (b"GRAY" if image.ndim == 2 else b"RGB ")
     return np.ascontiguousarray(turn(image)) if turn else image, profile if fits else b""

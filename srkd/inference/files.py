@@ -13,15 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srkd.atomic import atomic_path
-from srkd.imaging.files import IMAGE_SUFFIXES, check_writable, list_images, read_image, write_image
+from srkd.imaging.files import WRITABLE_SUFFIXES, check_writable, list_images, read_image, write_image
 from srkd.imaging.profiles import KEPT_IN, upright_and_profile
+from srkd.imaging.tiff import TIFF_SUFFIXES, writing_options
 from srkd.inference.upscaler import Upscaler
 from srkd.inference.video import VIDEO_SUFFIXES, is_video, upscale_video
 from srkd.types import InputError, WorkError
 
 log = logging.getLogger(__name__)
-
-_TIFF = (".tif", ".tiff")
 
 
 class Job(NamedTuple):
@@ -44,7 +43,7 @@ def plan_jobs(inputs: Sequence[Path], output: Path, *, suffix: str = "", extensi
         InputError: nothing to read, an unknown format, two files for one, or a file that would replace itself.
     """
     single = len(inputs) == 1 and not inputs[0].is_dir() and not output.is_dir()
-    if single and output.suffix.lower() in IMAGE_SUFFIXES + VIDEO_SUFFIXES:
+    if single and output.suffix.lower() in WRITABLE_SUFFIXES + VIDEO_SUFFIXES:
         if suffix or extension:
             raise InputError(f"-o {output} names the file: --suffix and --format are for folders.")
         if is_video(inputs[0]) != is_video(output):
@@ -52,15 +51,15 @@ def plan_jobs(inputs: Sequence[Path], output: Path, *, suffix: str = "", extensi
         jobs = [Job(inputs[0], output)]
     else:
         if single and re.fullmatch(r"\.[A-Za-z]\w{1,4}", output.suffix) and not output.exists():
-            allowed = ", ".join(IMAGE_SUFFIXES + VIDEO_SUFFIXES)
+            allowed = ", ".join(WRITABLE_SUFFIXES + VIDEO_SUFFIXES)
             raise InputError(
                 f"-o {output}: unknown format {output.suffix}; allowed: {allowed}. (A folder: make it first.)"
             )
         if Path(suffix).name != suffix:
             raise InputError(f"--suffix {suffix!r} is part of a name, without folders.")
         ending = f".{(extension or 'png').lower().lstrip('.')}"
-        if ending not in IMAGE_SUFFIXES:
-            raise InputError(f"unknown image format {extension!r}; allowed: {', '.join(IMAGE_SUFFIXES)}.")
+        if ending not in WRITABLE_SUFFIXES:
+            raise InputError(f"unknown image format {extension!r}; allowed: {', '.join(WRITABLE_SUFFIXES)}.")
         if output.exists() and not output.is_dir():
             raise InputError(f"-o {output} is a file; several images need a folder.")
         sources = [path for given in inputs for path in (list_images(given) if given.is_dir() else [given])]
@@ -131,11 +130,11 @@ def upscale_file(
         InputError: the image cannot be read, or the target's format cannot hold it.
     """
     image, profile = upright_and_profile(source, read_image(source))
-    check_writable(target, image)  # before the work, not after it
+    check_writable(target, image, scale=upscaler.scale)  # before the work, not after it
     if profile and target.suffix.lower() not in KEPT_IN:
         log.warning("%s: %s does not keep its colour profile.", source, target)
     prepare(image)
-    if target.suffix.lower() in _TIFF:
+    if target.suffix.lower() in TIFF_SUFFIXES:
         size = [length * upscaler.scale for length in image.shape[:2]]
         with tiff_on_disk(target, (*size, *image.shape[2:]), image.dtype, profile=profile) as out:
             upscaler.upscale(image, out=out)
@@ -157,11 +156,7 @@ def tiff_on_disk(
             shape=shape,
             dtype=dtype,
             bigtiff=huge,
-            photometric="minisblack" if len(shape) == 2 else "rgb",
-            planarconfig=None if len(shape) == 2 else "contig",
-            extrasamples=("unspecified",) if shape[2:] == (4,) else None,  # as OpenCV writes it
-            metadata=None,
-            iccprofile=profile or None,
+            **writing_options(shape, profile),
         )
         try:
             yield out

@@ -17,6 +17,7 @@ from torch import nn
 
 from srkd.compat.loading import load_network
 from srkd.imaging.files import read_image
+from srkd.imaging.pillow import pixels
 from srkd.imaging.profiles import upright_and_profile
 from srkd.inference.device import choose_device
 from srkd.inference.ensemble import SelfEnsemble
@@ -332,12 +333,6 @@ def tail_rows(network: Network) -> int:
 
 
 def _from_pillow(picture: Pillow.Image) -> NDArray[np.uint8 | np.uint16]:
-    picture = ImageOps.exif_transpose(picture)
-    if picture.mode.startswith("I;16"):
-        return np.asarray(picture).astype(np.uint16)
     if picture.mode in ("I", "F"):
         raise InputError(f"a Pillow image of mode {picture.mode} has no range: give an array (uint16, or from 0 to 1).")
-    if picture.mode in ("L", "RGB", "RGBA"):
-        return np.asarray(picture)
-    transparent = "transparency" in picture.info or picture.mode in ("LA", "PA")
-    return np.asarray(picture.convert("RGBA" if transparent else "RGB"))
+    return pixels(ImageOps.exif_transpose(picture), "given")

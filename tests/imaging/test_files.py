@@ -1,13 +1,25 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
-from srkd.imaging.files import IMAGE_SUFFIXES, decode_image, list_images, read_image, to_rgb8, write_image
+from srkd.imaging.decode import image_size
+from srkd.imaging.files import (
+    WRITABLE_SUFFIXES,
+    check_writable,
+    decode_image,
+    list_images,
+    read_image,
+    to_rgb8,
+    write_image,
+)
 from srkd.types import InputError
 
 KINDS = {"grey": (), "RGB": (3,), "RGBA": (4,)}
@@ -45,7 +57,7 @@ def test_list_images_names_a_bad_folder(tmp_path):
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("suffix", IMAGE_SUFFIXES)
+@pytest.mark.parametrize("suffix", WRITABLE_SUFFIXES)
 def test_written_images_come_back(tmp_path, rng, suffix, kind, dtype):
     image = rng.integers(0, np.iinfo(dtype).max + 1, (20, 31, *KINDS[kind]), dtype=dtype)
     path = tmp_path / "new folder" / f"größe 大{suffix}"
@@ -60,6 +72,7 @@ def test_written_images_come_back(tmp_path, rng, suffix, kind, dtype):
         ".tif": True,
         ".tiff": True,
         ".ppm": kind == "RGB",
+        ".pgm": kind == "grey",
         ".bmp": kind != "RGBA" and depth == 8,
         ".webp": kind != "grey" and depth == 8,
     }.get(suffix, kind != "RGBA" and depth == 8)
@@ -183,7 +196,7 @@ def test_first_frame_of_many(photo, kind):
 @pytest.mark.parametrize("mode", ["F", "I"])
 def test_values_beyond_16_bits_are_refused(photo, mode):
     data = encoded(Image.fromarray(photo).convert("L").convert(mode), "TIFF")
-    with pytest.raises(InputError, match=r"the image deep\.tif holds (float32|int32) values"):
+    with pytest.raises(InputError, match=r"the image deep\.tif .* 32-bit (floating-point|signed) values"):
         decode_image(data, "deep.tif")
 
 
@@ -261,3 +274,147 @@ def test_16_bit_files_of_others(rng, tmp_path):
     np.testing.assert_array_equal(read_image(path), image)
     Image.fromarray(image[..., 0]).save(path)
     np.testing.assert_array_equal(read_image(path), image[..., 0])
+
+
+# --- what faults were found in
+
+
+@pytest.fixture
+def told(monkeypatch, caplog):
+    """Warnings that reading gives, each file anew."""
+    monkeypatch.setattr("srkd.imaging.decode._told", set())
+    return lambda: [record.getMessage() for record in caplog.records]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP", "AVIF", "TIFF"])
+def test_several_frames_are_told_of(photo, told, kind):
+    first = Image.fromarray(photo)
+    data = encoded(
+        first, kind, save_all=True, append_images=[Image.fromarray(other) for other in (255 - photo, photo[::-1])]
+    )
+    for _ in range(2):  # told once
+        decode_image(data, "moving.picture")
+    word = "pages" if kind == "TIFF" else "frames"
+    assert told() == [f"moving.picture has 3 {word}: the first is read, the others are left out."]
+
+
+def test_still_images_tell_nothing(photo, told):
+    for kind in ("PNG", "GIF", "WEBP", "AVIF", "TIFF", "JPEG", "BMP"):
+        decode_image(encoded(Image.fromarray(photo), kind), f"still.{kind}")
+    assert told() == []
+
+
+def test_small_overviews_of_a_tiff_are_no_pages(photo, told):
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as file:
+        file.write(photo, photometric="rgb", metadata=None)
+        file.write(photo[::2, ::2], photometric="rgb", metadata=None, subfiletype=1)
+    np.testing.assert_array_equal(decode_image(buffer.getvalue(), "pyramid.tif"), photo)
+    assert told() == []
+
+
+@pytest.mark.parametrize("junk", [b"\0\0", b"x", b"\xff", b"\xff\xff\xff", b"\xff\0ab", b"\x12" * 40])
+@pytest.mark.parametrize("marker", [b"\xff\xdb", b"\xff\xc0", b"\xff\xc4", b"\xff\xda"])
+def test_stray_bytes_before_a_marker_of_a_jpeg_are_skipped(photo, marker, junk):
+    data = encoded(Image.fromarray(photo), "JPEG")
+    at = data.index(marker)
+    np.testing.assert_array_equal(decode_image(data[:at] + junk + data[at:], "x"), decode_image(data, "x"))
+    with pytest.raises(InputError, match="truncated JPEG"):
+        decode_image(data[:at] + junk + data[at:-200], "x")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"\0\0\0\x18ftypheic" + bytes(99), "'heic'"),
+        (b"\xff\x0a" + bytes(99), "JPEG XL"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "PostScript"),
+        (b"P7\nWIDTH 1\n", "PAM"),
+        (b"#?RADIANCE\n", "Radiance"),
+        (b"v/1\1" + bytes(99), "OpenEXR"),
+        (b"<svg></svg>", "not an image"),
+    ],
+)
+def test_formats_that_are_not_read_are_named(content, words):
+    with pytest.raises(InputError, match=rf"the image x\.png cannot be read: .*{words}.* Formats read: PNG, JPEG"):
+        decode_image(content, "x.png")
+
+
+def header_only(kind):
+    """A file whose header says 40,000 × 40,000 pixels."""
+    buffer = io.BytesIO()
+    if kind == "TIFF":
+        with tifffile.TiffWriter(buffer) as file:
+            file.write(np.zeros((4, 4), np.uint8), photometric="minisblack", metadata=None)
+        data = bytearray(buffer.getvalue())
+        for tag in (256, 257):
+            place = data.index(struct.pack("<HH", tag, 4))
+            data[place + 8 : place + 12] = (40_000).to_bytes(4, "little")
+        return bytes(data)
+    if kind == "PPM":
+        return b"P6 40000 40000 255\n"
+    data = bytearray(encoded(Image.new("RGB", (8, 8)), kind))
+    if kind == "PNG":
+        data[16:24] = (40_000).to_bytes(4, "big") * 2
+        data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    elif kind == "BMP":
+        data[18:26] = (40_000).to_bytes(4, "little") * 2
+    elif kind == "GIF":
+        data[6:10] = (40_000).to_bytes(2, "little") * 2
+    elif kind == "JPEG":
+        at = data.index(b"\xff\xc0")
+        data[at + 5 : at + 9] = (40_000).to_bytes(2, "big") * 2
+    return bytes(data)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "BMP", "GIF", "PPM"])
+def test_one_limit_of_pixels_for_every_format(tmp_path, kind):
+    path = tmp_path / "huge"
+    path.write_bytes(header_only(kind))
+    for read in (read_image, image_size):
+        with pytest.raises(InputError, match=r"is 40000×40000 \(height×width\), 1,600 million .* up to 1,074"):
+            read(path)
+
+
+def test_scenes_beyond_pillows_own_limit_are_read(tmp_path):
+    limit = Image.MAX_IMAGE_PIXELS
+    path = tmp_path / "scene.png"
+    Image.new("1", (20_000, 9_500)).save(path, compress_level=1)
+    assert image_size(path) == (9_500, 20_000)
+    assert read_image(path).shape == (9_500, 20_000)
+    assert limit == Image.MAX_IMAGE_PIXELS
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "scale", "holds"),
+    [
+        ("a.webp", (16_383, 2, 3), 1, True),
+        ("a.webp", (4_096, 2, 3), 4, False),
+        ("a.webp", (2, 16_384, 3), 1, False),
+        ("a.jpg", (65_500, 2, 3), 1, True),
+        ("a.JPEG", (32_751, 2), 2, False),
+        ("a.png", (2, 250_001, 3), 4, False),
+        ("a.tif", (2, 400_000, 3), 4, True),
+    ],
+)
+def test_what_a_format_cannot_hold_is_known_before(name, shape, scale, holds):
+    if holds:
+        check_writable(name, np.zeros(shape, np.uint8), scale=scale)
+        return
+    with pytest.raises(InputError, match=r"holds up to [\d,]+ pixels a side. TIFF holds it"):
+        check_writable(name, np.zeros(shape, np.uint8), scale=scale)
+
+
+@pytest.mark.parametrize("name", ["a.webp", "a.jpg", "a.png"])
+def test_the_largest_sides_are_written(tmp_path, name):
+    side = {"a.webp": 16_383, "a.jpg": 65_500, "a.png": 1_000_000}[name]
+    write_image(tmp_path / name, np.zeros((side, 1, 3), np.uint8))
+    assert read_image(tmp_path / name).shape == (side, 1, 3)
+
+
+def test_a_tiff_with_alpha_says_so(tmp_path, rng):
+    image = rng.integers(0, 256, (9, 7, 4), dtype=np.uint8)
+    write_image(tmp_path / "a.tif", image)
+    with Image.open(tmp_path / "a.tif") as picture:
+        assert picture.mode == "RGBA"
+        np.testing.assert_array_equal(np.asarray(picture), image)

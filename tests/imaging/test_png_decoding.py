@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from srkd.imaging import files
+from srkd.imaging import decode as files
 from srkd.imaging.files import decode_image
 from srkd.types import InputError
 

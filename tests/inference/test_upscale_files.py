@@ -117,7 +117,7 @@ class TestPictures:
         assert isinstance(result, Image.Image) and np.array_equal(np.asarray(result), expected)
 
     @pytest.mark.parametrize(
-        ("mode", "becomes"), [("L", "L"), ("P", "RGB"), ("LA", "RGBA"), ("RGBA", "RGBA"), ("1", "RGB")]
+        ("mode", "becomes"), [("L", "L"), ("P", "RGB"), ("LA", "RGBA"), ("RGBA", "RGBA"), ("1", "L")]
     )
     def test_pillow_modes(self, upscaler, photo, mode, becomes):
         result = upscaler(Image.fromarray(photo[:8, :9]).convert("RGBA").convert(mode))
@@ -223,3 +223,18 @@ def test_a_thousand_switches_keep_what_there_was(upscaler, photo):
     for width, result in first.items():
         upscaler.width = width
         assert np.array_equal(upscaler(photo), result)
+
+
+class TestTransparency:
+    """Of a colour or a palette entry: the same by path and by Pillow's image."""
+
+    @pytest.mark.parametrize("mode", ["RGB", "L", "P"])
+    def test_a_key_is_kept(self, upscaler, photo, tmp_path, mode):
+        picture = Image.fromarray(photo[:8, :9]).convert(mode)
+        key = picture.getpixel((4, 4))
+        picture.save(tmp_path / "key.png", transparency=key)
+        by_path = upscaler(tmp_path / "key.png")
+        with Image.open(tmp_path / "key.png") as opened:
+            by_picture = upscaler(opened)
+        assert by_path.shape == (16, 18, 4)
+        np.testing.assert_array_equal(by_path, np.asarray(by_picture))
