@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -48,6 +49,34 @@ class SlimSequential(nn.Sequential):
         return input
 
 
+def add_scaled(x: Tensor, residual: Tensor, scale: float) -> Tensor:
+    """x + scale · residual. On a GPU it is one kernel and one rounding; elsewhere the two of the formula."""
+    if scale == 1:
+        return x + residual  # multiplying by 1 would change nothing
+    return torch.add(x, residual, alpha=scale) if x.is_cuda else x + residual * scale
+
+
+class PixelShuffle(nn.PixelShuffle):
+    """`nn.PixelShuffle`, whose result on CUDA stays in channels-last memory where the input is in it.
+
+    PyTorch's own leaves it there, and every convolution that follows would have to copy it back.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """[B, C·r², h, w] -> [B, C, r·h, r·w]."""
+        if not (input.is_cuda and input.is_contiguous(memory_format=torch.channels_last)):
+            return super().forward(input)
+        return shuffle_channels_last(input, self.upscale_factor)
+
+
+def shuffle_channels_last(x: Tensor, r: int) -> Tensor:
+    """As `F.pixel_shuffle`, for a tensor in channels-last memory and into such: one copy, which is all it is."""
+    batch, height, width, channels = x.permute(0, 2, 3, 1).shape
+    parts = x.permute(0, 2, 3, 1).reshape(batch, height, width, channels // r**2, r, r)
+    image = parts.permute(0, 1, 4, 2, 5, 3).reshape(batch, height * r, width * r, channels // r**2)
+    return image.permute(0, 3, 1, 2)
+
+
 class ResidualBlock(nn.Module):
     """EDSR's residual block without batch normalisation: x + res_scale · conv(relu(conv(x))).
 
@@ -64,7 +93,7 @@ class ResidualBlock(nn.Module):
         """[B, c, h, w] -> [B, c, h, w] for any c up to `num_feat`."""
         channels = x.shape[1]
         residual = self.conv2(F.relu(self.conv1(x, channels), inplace=True), channels)
-        return x + residual * self.res_scale
+        return add_scaled(x, residual, self.res_scale)
 
 
 def upsampler_factors(scale: int) -> list[int]:
@@ -97,7 +126,7 @@ class SubPixelUpsampler(nn.Sequential):
         self.relu = relu
         layers: list[nn.Module] = []
         for factor in self.factors:
-            layers += [SlimConv2d(num_feat, num_feat * factor**2, 3, padding=1), nn.PixelShuffle(factor)]
+            layers += [SlimConv2d(num_feat, num_feat * factor**2, 3, padding=1), PixelShuffle(factor)]
         super().__init__(*layers)
 
     def forward(self, input: Tensor) -> Tensor:
@@ -135,7 +164,7 @@ class DirectUpsampler(nn.Sequential):
 
     def __init__(self, scale: int, num_feat: int, num_out_ch: int) -> None:
         self.factors = [scale] if scale > 1 else []
-        super().__init__(SlimConv2d(num_feat, num_out_ch * scale**2, 3, padding=1), nn.PixelShuffle(scale))
+        super().__init__(SlimConv2d(num_feat, num_out_ch * scale**2, 3, padding=1), PixelShuffle(scale))
 
     @property
     def radius(self) -> int:

@@ -9,7 +9,14 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from srkd.networks.blocks import SlimSequential, SubPixelUpsampler, reconstruct, require_at_least, require_image_range
+from srkd.networks.blocks import (
+    SlimSequential,
+    SubPixelUpsampler,
+    add_scaled,
+    reconstruct,
+    require_at_least,
+    require_image_range,
+)
 from srkd.networks.slim import MeanShift, Network, SlimConv2d
 from srkd.registry import NETWORKS
 
@@ -56,7 +63,7 @@ class AttentionBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, c, h, w] -> [B, c, h, w] for any c up to `num_feat`."""
-        return x + self.rcab(x, x.shape[1]) * self.res_scale
+        return add_scaled(x, self.rcab(x, x.shape[1]), self.res_scale)
 
 
 class ResidualGroup(nn.Module):

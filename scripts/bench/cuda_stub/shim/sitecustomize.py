@@ -11,9 +11,10 @@ import warnings
 
 import torch
 
-NAMES = (
-    "launches captured graph_launches h2d d2h d2d sync memset malloc h2d_bytes d2h_bytes pinned"  # of cudart.c
-).split()
+NAMES = [
+    *("launches", "captured", "graph_launches", "h2d", "d2h", "d2d", "sync", "memset", "malloc"),
+    *("h2d_bytes", "d2h_bytes", "pinned"),
+]  # of cudart.c
 _library = ctypes.CDLL(os.environ["CUDA_STUB_LIBRARY"])
 _layouts = collections.Counter()
 
@@ -69,30 +70,25 @@ def _convolution_backward(
     )
 
 
-class _NoFiniteWatch:
-    """All values are zero, or what was in memory: that a loss is not finite says nothing here."""
+class _Unwatched:
+    """Makes srkd believe that losses and weights are finite: all values are zero, or what was in memory."""
 
     def find_spec(self, name, path, target=None):
-        if name != "srkd.engine.finite":
+        if name not in ("srkd.engine.finite", "srkd.engine.meter"):
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
+        sys.meta_path.insert(0, self)
         execute = spec.loader.exec_module
 
-        def silenced(module):
+        def unwatched(module):
             execute(module)
-            module.check_weights = lambda *_: None
-            check = module.FiniteWatch.check
+            if name == "srkd.engine.finite":
+                module.check_weights = lambda *_: None
+            else:
+                module.LossMeter.check = lambda *_: None
 
-            def checked(self, *given):
-                try:
-                    check(self, *given)
-                except module.NonFiniteLossError:
-                    pass
-
-            module.FiniteWatch.check = checked
-
-        spec.loader.exec_module = silenced
+        spec.loader.exec_module = unwatched
         return spec
 
 
@@ -102,4 +98,4 @@ torch.cuda_stub_library = torch.library.Library("aten", "IMPL")  # kept: it unre
 torch.cuda_stub_library.impl("convolution", _convolution, "CUDA")
 torch.cuda_stub_library.impl("convolution_backward", _convolution_backward, "CUDA")
 torch.amp.GradScaler.get_scale = lambda self: 65536.0 if self.is_enabled() else 1.0
-sys.meta_path.insert(0, _NoFiniteWatch())
+sys.meta_path.insert(0, _Unwatched())
