@@ -59,7 +59,7 @@ class Batch:
 
 
 class Crop(NamedTuple):
-    """One patch of a batch: the image's number, where it is cut (see `crop_pair`) and how it is turned."""
+    """One patch of a batch: the image's number, where it is cut (see `crop_pair`), how it is turned, what befell it."""
 
     image: int
     u_top: float
@@ -67,6 +67,7 @@ class Crop(NamedTuple):
     hflip: bool
     vflip: bool
     transpose: bool
+    u_degradation: float = 0.0
 
     def corner(self, height: int, width: int, side: int) -> tuple[int, int]:
         """Top and left of a patch of side × side pixels in an image of height × width."""

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from srkd.data.cache import PairCache, Progress
+from srkd.data.random_degradation import degrade_patch
 from srkd.data.resident import ResidentBatches, fits
 from srkd.data.sampling import plan
 from srkd.data.teacher_cache import Targets
@@ -136,8 +137,12 @@ class TrainBatches(Dataset[Batch]):
         crops = self.crops(iteration)
         for j, crop in enumerate(crops):
             lq, gt = data.pair(crop.image)
-            patches = crop_pair(lq, gt, gt_size=gt_size, scale=scale, u_top=crop.u_top, u_left=crop.u_left)
-            for place, patch in zip((lqs[j], gts[j]), patches, strict=True):
+            small, large = crop_pair(lq, gt, gt_size=gt_size, scale=scale, u_top=crop.u_top, u_left=crop.u_left)
+            if how := getattr(data, "of_patches", None):  # a plugin's data set may know nothing of it
+                side = gt_size // scale
+                top, left = crop.corner(lq.shape[0], lq.shape[1], side)
+                small = degrade_patch(lq, how, top=top, left=left, side=side, u=crop.u_degradation)
+            for place, patch in zip((lqs[j], gts[j]), (small, large), strict=True):
                 put_turned(place, patch, hflip=crop.hflip, vflip=crop.vflip, transpose=crop.transpose)
         targets = {name: self._target(held, crops) for name, held in self.targets.items()}
         return Batch(images_to_tensor(lqs), images_to_tensor(gts), targets, crops)
@@ -172,8 +177,11 @@ class TrainBatches(Dataset[Batch]):
                 data.use_hflip and u_h < 0.5,
                 data.use_rot and u_v < 0.5,
                 data.use_rot and u_t < 0.5,
+                u_degradation,
             )
-            for image, (u_top, u_left, u_h, u_v, u_t) in zip(images.tolist(), u[:, :5].tolist(), strict=True)
+            for image, (u_top, u_left, u_h, u_v, u_t, u_degradation) in zip(
+                images.tolist(), u[:, :6].tolist(), strict=True
+            )
         ]
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
+from pydantic import Field
 
 from srkd.data.cache import PairCache, Progress, Recipe, in_file, in_memory
 from srkd.data.degradation import BICUBIC, Degradation, degrade
 from srkd.data.pairing import Pair, find_pairs
+from srkd.data.random_degradation import RandomDegradation, degrade_image
 from srkd.data.storage import RGB8, StoredImage, first_few, is_lmdb
 from srkd.registry import DATASETS
 from srkd.types import InputError
@@ -52,7 +54,8 @@ class PairedImageDataset:
         dataroot_lq: the low-resolution images, in lists of the same length. None: each is made from the whole gt by
             MATLAB's bicubic, rounded to uint8.
         degradation: how the lq images are made instead, without dataroot_lq: `{type: BD}`, `{type: DN, sigma: 30}`,
-            `{type: JPEG, quality: 50}`; see `Degradation`.
+            `{type: JPEG, quality: 50}`, see `Degradation`; or, another draw for each patch,
+            `{type: random, jpeg: [40, 95], noise: [0, 10], blur: [0, 1.2], p: 0.8}`, see `RandomDegradation`.
         filename_tmpl: stem of the lq file, `{}` being the gt's; `{}x4` is tried by itself where `{}` finds nothing.
         meta_info_file: its lines (`0001_s001.png (480,480,3)`) choose and order the gt images. With several folders a
             list of as many, null for a folder that is taken whole.
@@ -66,6 +69,7 @@ class PairedImageDataset:
     Attributes:
         names: stem of every pair.
         skipped: the images left out as too small.
+        of_patches: what each low-resolution patch goes through, another draw each time; None: nothing.
 
     Raises:
         InputError: a folder is missing, an image unpaired or unreadable, sizes are not `scale` apart, all images are
@@ -78,7 +82,7 @@ class PairedImageDataset:
         scale: int,
         dataroot_gt: str | list[str],
         dataroot_lq: str | list[str] | None = None,
-        degradation: Degradation = BICUBIC,
+        degradation: Annotated[Degradation | RandomDegradation, Field(discriminator="type")] = BICUBIC,
         filename_tmpl: str = "{}",
         meta_info_file: str | list[str | None] | None = None,
         io_backend: IOBackend = IOBackend(),
@@ -104,7 +108,9 @@ class PairedImageDataset:
         self.use_hflip = use_hflip
         self.use_rot = use_rot
         self.io_backend = io_backend
-        self.degradation = degradation
+        patches = gt_size is not None and isinstance(degradation, RandomDegradation)
+        self.of_patches = degradation if patches else None
+        self.degradation = BICUBIC if patches else degradation
         pairs = find_pairs(
             roots_gt,
             roots_lq,
@@ -127,7 +133,7 @@ class PairedImageDataset:
     @property
     def gpu_cache(self) -> PairCache | None:
         """The decoded pairs, once `prepare` has made them; None without a cache, or with `on_gpu: false`."""
-        return self._cache if self.io_backend.on_gpu else None
+        return self._cache if self.io_backend.on_gpu and self.of_patches is None else None
 
     def pair(self, index: int) -> tuple[RGB8, RGB8]:
         """lq [h, w, 3] and gt [s·h, s·w, 3], RGB uint8; from the cache they are read-only views.
@@ -166,10 +172,14 @@ class PairedImageDataset:
         pair, scale = self._pairs[index], self.scale
         height, width = pair.size
         gt = _read(pair.gt)[: height * scale, : width * scale]
-        lq = _read(pair.lq) if pair.lq else degrade(gt, self.degradation, scale=scale, name=pair.name)
+        lq = _read(pair.lq) if pair.lq else self._reduced(gt, pair.name)
         padded_height, padded_width = self._sizes[index]
         below, right = padded_height - height, padded_width - width
         return _mirror(lq, below, right), _mirror(gt, below * scale, right * scale)
+
+    def _reduced(self, gt: RGB8, name: str) -> RGB8:
+        make = degrade_image if isinstance(self.degradation, RandomDegradation) else degrade
+        return make(gt, self.degradation, scale=self.scale, name=name)  # pyright: ignore[reportArgumentType]
 
     def _skip_small(self, pairs: list[Pair], gt_size: int) -> list[Pair]:
         large = [pair for pair in pairs if min(pair.size) * self.scale >= gt_size]

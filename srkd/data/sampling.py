@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 DRAWS = 8
-"""Random numbers that belong to each position; five are used, in the order top, left, hflip, vflip, transpose."""
+"""Random numbers that belong to each position; six are used: top, left, hflip, vflip, transpose, degradation."""
 
 _CROPS, _ORDER = 0, 1  # separate streams of one seed
 _WORDS_PER_BLOCK = 4  # one step of Philox's counter gives four 64-bit words
