@@ -8,6 +8,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from srkd.engine.meter import TOTAL
 from srkd.engine.trainer import Trainer
 
 STEPS = 4
@@ -28,7 +29,8 @@ def check(trainer: Trainer, console: Console) -> None:
     table.add_row("lq, gt", f"{list(batch.lq.shape)}, {list(batch.gt.shape)} ({batch.lq.dtype})")
     table.add_row("device, precision", f"{trainer.world.device}, {settings.precision}")
     for name, value in losses.items():
-        table.add_row(name, f"{value.item():.4e} × {method.weight(name, 0.0):g}")
+        weight = "" if name == TOTAL else f" × {method.weight(name, 0.0):g}"
+        table.add_row(name, f"{value:.4e}{weight}")
     seconds, waiting = timing
     hours = seconds * settings.total_iter / 3600
     table.add_row("time per iteration", f"{seconds:.3f} s, {100 * waiting / seconds:.0f} % of it waiting for data")

@@ -215,8 +215,13 @@ def save_learnt(trainer: Trainer, path: Path) -> None:
     )
 
 
-def capture(trainer: Trainer, random: list[dict[str, Any]]) -> dict[str, Any]:
-    """All but the networks: plain values and tensors. `random` are the `random_states` of every process."""
+def capture(trainer: Trainer, each: list[dict[str, Any]]) -> dict[str, Any]:
+    """All but the networks: plain values and tensors.
+
+    Args:
+        trainer: what is captured.
+        each: of every process, its `random_states` and what its loss meter holds: `{random, losses}`.
+    """
     heads = {k: v for k, v in trainer.method.state_dict().items() if not k.startswith("student.")}
     best = trainer.best
     return {
@@ -226,7 +231,8 @@ def capture(trainer: Trainer, random: list[dict[str, Any]]) -> dict[str, Any]:
         "heads": heads,
         "ema_updates": trainer.ema.updates if trainer.ema else 0,
         "best": {"value": best.value, "iter": best.iter, "records": best.records},
-        "random": random,
+        "random": [one["random"] for one in each],
+        "losses": [one["losses"] for one in each],
         "origin": trainer.origin.record() if trainer.origin else None,
     }
 
@@ -251,6 +257,8 @@ def restore(trainer: Trainer, state: Mapping[str, Any], params_ema: Mapping[str,
     trainer.best = Best(**state["best"])
     if len(state["random"]) == trainer.world.size:
         restore_random_states(state["random"][trainer.world.rank])
+        if "losses" in state:  # not in version 0.1
+            trainer.meter.load(state["losses"][trainer.world.rank], trainer.world.device)
     else:
         log.warning("The state is of %d processes: random states begin anew.", len(state["random"]))
     trainer.last_saved = trainer.folder.state(trainer.iteration)

@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from srkd.data.batches import TrainBatches, train_loader
 from srkd.engine.checkpoint import Best, Folder, SaveError, capture, random_states, save_learnt, save_state, saving
 from srkd.engine.distributed import World, any_rank, gather_objects, parallel
-from srkd.engine.finite import FiniteWatch, NonFiniteLossError, check_weights
-from srkd.engine.gradients import gradient_norms
+from srkd.engine.finite import NonFiniteLossError, check_weights
+from srkd.engine.gradients import WeakTerms, pulls
 from srkd.engine.logging import RunLog
+from srkd.engine.meter import LossMeter
 from srkd.engine.optim import Ema
 from srkd.engine.origin import Origin
 from srkd.engine.runtime import OUT_OF_MEMORY, Clock, on_signals, tell_at_once
@@ -28,7 +29,7 @@ from srkd.engine.targets import attach_targets
 from srkd.imaging.color import rgb_to_y_tensor
 from srkd.inference.forward import takes_luma
 from srkd.methods.base import Method
-from srkd.types import Batch, Losses, WorkError
+from srkd.types import Batch, WorkError
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +95,7 @@ class Trainer:
         self.iteration, self.interrupted, self.best = 0, 0, Best()
         self.held = ExitStack()  # what is given back when the run ends
         self.last_saved: Path | None = None
-        self.watch = FiniteWatch()
+        self.meter, self.weak = LossMeter(), WeakTerms()
 
     def run(self) -> int:
         """Train to the end. Returns 0, or 128 + the signal that interrupted the run (everything is saved then)."""
@@ -112,15 +113,17 @@ class Trainer:
 
     def _loop(self) -> int:
         settings = self.settings
-        loader, clock = self._batches(), Clock()
+        loader = self._batches()
         self.method.train()
+        if self.iteration == 0:
+            self._look_at_gradients()
+        clock = Clock()
         while self.iteration < settings.total_iter:
-            losses = self._step(loader, clock)
-            self.iteration += 1
+            self._step(loader, clock)
             clock.lap()
             self.log.advance(self.iteration)
             if self.iteration % settings.print_freq == 0 or self.iteration == settings.total_iter:
-                self._print(losses, clock)
+                self._print(clock)
             if settings.val_freq and self.validate and self.iteration % settings.val_freq == 0:
                 self._validate(clock)
             if self.iteration % settings.save_freq == 0:
@@ -137,19 +140,19 @@ class Trainer:
         gather_objects(self.world, None)  # nobody leaves while another is still writing
         return 0 if finished else 128 + self.interrupted
 
-    def rehearse(self, steps: int) -> tuple[tuple[float, float], Losses]:
-        """Run `steps` iterations that leave no file: (seconds, of these waiting) per iteration, and the losses."""
-        loader, clock, losses = self._batches(make_targets=False), Clock(), dict[str, Tensor]()
+    def rehearse(self, steps: int) -> tuple[tuple[float, float], dict[str, float]]:
+        """Run `steps` iterations that leave no file: (seconds, of these waiting) per iteration, and mean losses."""
+        loader, clock = self._batches(make_targets=False), Clock()
         self.method.train()
+        self._look_at_gradients()
         for done in range(min(steps, self.settings.total_iter - self.iteration)):
-            losses = self._step(loader, clock)
-            self.iteration += 1
+            self._step(loader, clock)
             clock.lap()
             if done == 0:  # it decodes, allocates and compiles
-                self.watch.check(self.world, self.last_saved)  # waits for the device
+                self.meter.check(self.world, self.last_saved)  # waits for the device
                 clock = Clock()
-        self.watch.check(self.world, self.last_saved)
-        return clock.read(), losses
+        self.meter.check(self.world, self.last_saved)
+        return clock.read(), self.meter.read(self.world)
 
     def _batches(self, *, make_targets: bool = True) -> Iterator[Batch]:
         each = self.settings.accumulate
@@ -164,24 +167,20 @@ class Trainer:
             progress=self.log.decoding,
         )
 
-    def _step(self, loader: Iterator[Batch], clock: Clock) -> Losses:
-        """One optimiser step over `accumulate` batches; returns the last batch's raw losses, detached."""
-        progress = self.iteration / self.settings.total_iter
+    def _step(self, loader: Iterator[Batch], clock: Clock) -> None:
+        """One optimiser step over `accumulate` batches."""
         for group, base in zip(self.optimizer.param_groups, self.base_rates, strict=True):
             group["lr"] = self.rate(self.iteration, base)
-        losses: Losses = {}
         with clock.waiting():  # for all of them: an image that cannot be decoded is met before anything has changed
             parts = [next(loader) for _ in range(self.settings.accumulate)]
         for number, part in enumerate(parts, 1):
             batch = self.prepare(part)
-            if self.iteration == 0 and number == 1:
-                self._look_at_gradients(batch)
             with self._sync(number == self.settings.accumulate):
                 with self._autocast():
                     losses = self.parallel(batch)
-                    total = self.method.total(losses, progress)
+                    total = self.method.total(losses, self.progress)
                 self.scaler.scale(total / self.settings.accumulate).backward()
-            self.watch.see(losses, self.iteration + 1)
+            self.meter.see(losses, total, self.iteration + 1)
         if self.settings.grad_clip is not None:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.method.parameters(), self.settings.grad_clip)
@@ -190,7 +189,12 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         if self.ema:
             self.ema.update(self.method.student)
-        return {name: value.detach() for name, value in losses.items()}
+        self.iteration += 1
+
+    @property
+    def progress(self) -> float:
+        """How much of the training is done, in [0, 1]."""
+        return self.iteration / self.settings.total_iter
 
     def prepare(self, batch: Batch) -> Batch:
         """`batch` on the device; RGB becomes Y where the student is a Y-channel network."""
@@ -213,9 +217,9 @@ class Trainer:
 
     # --- what happens now and then
 
-    def _print(self, losses: Losses, clock: Clock) -> None:
-        self.watch.check(self.world, self.last_saved)
-        values = {name: value.item() for name, value in losses.items()}
+    def _print(self, clock: Clock) -> None:
+        self.meter.check(self.world, self.last_saved)
+        values = self.meter.read(self.world)
         each = self.batches.batch_size * self.world.size * self.settings.accumulate
         epoch = self.iteration * each // len(self.batches.dataset)
         seconds, data_seconds = clock.read()
@@ -226,6 +230,7 @@ class Trainer:
         assert self.validate
         with clock.paused():
             self._check_finite()
+            self._look_at_gradients()
             if self.world.is_main:
                 with self.ema.applied_to(self.method.student) if self.ema else nullcontext():
                     self.method.student.eval()
@@ -235,13 +240,18 @@ class Trainer:
             self.method.train()
 
     def _check_finite(self) -> None:
-        self.watch.check(self.world, self.last_saved)
+        self.meter.check(self.world, self.last_saved)
         check_weights(self.method.student, self.iteration, self.last_saved)
 
-    def _look_at_gradients(self, batch: Batch) -> None:
-        norms = gradient_norms(self.method, batch, autocast=self._autocast, scaler=self.scaler)
+    def _look_at_gradients(self) -> None:
+        """On every process, as a method may gather from the others; at the batch that comes next."""
+        batch = self.prepare(self.batches[self.iteration * self.settings.accumulate])
+        found = pulls(self.method, batch, self.progress, autocast=self._autocast, scaler=self.scaler)
+        norms = {name: pull.student for name, pull in found.items()}
         log.info("Gradient norm of each weighted term: " + ", ".join(f"{k} {v:.3e}" for k, v in norms.items()))
-        self.log.scalars("gradients", 0, norms)
+        for line in self.weak.see(found):
+            log.warning(line)
+        self.log.scalars("gradients", self.iteration, norms)
 
     def _interrupt(self, number: int) -> None:
         if self.interrupted and number == signal.SIGINT:
@@ -268,7 +278,7 @@ class Trainer:
             NonFiniteLossError: they would be worthless.
         """
         self._check_finite()
-        states = gather_objects(self.world, random_states())
+        states = gather_objects(self.world, {"random": random_states(), "losses": self.meter.state()})
         if self.world.is_main:
             with saving(self.folder, self.iteration):
                 save_learnt(self, self.folder.network(self.iteration))
