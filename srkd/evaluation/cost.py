@@ -10,10 +10,11 @@ import torch
 
 from srkd.evaluation.models import Model, counted, multi_adds_720p
 from srkd.evaluation.tables import count_text
-from srkd.inference.memory import MIB
-from srkd.inference.precision import DTYPES, Precision, check_precision
+from srkd.inference.memory import MIB, bytes_per_pixel, weight_bytes
+from srkd.inference.precision import Precision, check_precision
+from srkd.inference.prepared import Prepared
 from srkd.inference.widths import narrowed
-from srkd.metrics.cost import convolutions, multi_adds, parameters, peak_activations
+from srkd.metrics.cost import convolutions, multi_adds, parameters
 from srkd.metrics.latency import WARM_UP, Latency, latency, measured_peak
 from srkd.networks.slim import Network
 from srkd.tf32 import convolutions_round
@@ -28,8 +29,8 @@ CONVENTION = {
     "flops": "the same for a 256 × 256 input, one multiply-add = one FLOP, as NTIRE counts (PyTorch counts two)",
     "activations": "elements of the outputs of all convolutions for a 256 × 256 input (NTIRE)",
     "convolutions": "convolutions that one pass runs, transposed ones included (NTIRE)",
-    "peak_bytes": "tensors alive at once in one pass at `size`, input and output included; from shapes, without "
-    "weights and the libraries' own buffers",
+    "peak_bytes": "weights and tensors alive at once while `srkd upscale` upscales an image of `size` in one piece, "
+    "the output's conversion included, as `Upscaler.plan` has it; from shapes, without the libraries' own buffers",
     "measured_peak_bytes": "what PyTorch held at most on the CUDA device in one pass at `size`, weights included",
     "latency": "seconds of one pass at `size`, the image on the device, from an idle device until it is idle again",
 }
@@ -87,9 +88,9 @@ def cost(
     conv = counted(network, lambda net: convolutions(net, height=NTIRE_SIDE, width_px=NTIRE_SIDE))
     flops = counted(network, lambda net: multi_adds(net, height=NTIRE_SIDE, width_px=NTIRE_SIDE))
     papers = multi_adds_720p(network)
-    network.to(DTYPES[precision])
-    peak = counted(network, lambda net: peak_activations(net, height=rows, width_px=columns))
-    timed, measured = _measured(network, (rows, columns), device, runs) if runs else (None, None)
+    ready = Prepared(network, device).at((network.channels(1.0), 1.0), precision)
+    per_pixel = counted(ready, lambda net: bytes_per_pixel(net, net.scale))
+    timed, measured = _measured(ready, (rows, columns), device, runs) if runs else (None, None)
     return Cost(
         model=model.name,
         width=width,
@@ -99,15 +100,14 @@ def cost(
         activations=conv and conv.elements,
         convolutions=conv and conv.number,
         size=(rows, columns),
-        peak_bytes=peak,
+        peak_bytes=None if per_pixel is None else round(weight_bytes(ready) + rows * columns * per_pixel),
         measured_peak_bytes=measured,
         latency=timed,
     )
 
 
 def _measured(network: Network, size: tuple[int, int], device: torch.device, runs: int) -> tuple[Latency, int | None]:
-    """Time and memory in the layout that upscaling uses, channels last."""
-    network.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    """Time and memory of one pass of a network that is ready as for upscaling."""
     image = torch.rand(1, network.num_in_ch, *size, device=device).to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
@@ -160,8 +160,8 @@ def conventions(rows: Sequence[Cost], machine: Mapping[str, Any], precision: str
         "Multi-adds: convolutions, transposed ones and matrix products for a 1280 × 720 output (papers). FLOPs: the "
         "same for a 256 × 256 input, one multiply-add = one FLOP (NTIRE). Activations: elements of all convolutions' "
         "outputs for a 256 × 256 input (NTIRE).",
-        f"Peak: tensors alive at once for an input of {', '.join(sizes)} (height × width) in {precision}, from shapes, "
-        "without weights.",
+        f"Peak: weights and tensors alive at once while an image of {', '.join(sizes)} (height × width) is upscaled in "
+        f"one piece in {precision}, from shapes.",
     ]
     timed = next((row.latency for row in rows if row.latency), None)
     if timed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -257,7 +256,7 @@ def counted(network: Network, count: Callable[[Network], Count]) -> Count | None
     if not isinstance(network, Foreign):
         return count(network)
     try:
-        return count(copy.deepcopy(network))  # what it keeps from one pass for the next is not to be hollow
+        return count(network)
     except Exception as error:  # foreign code that looks at values fails in its own way
         reason = str(error).strip().split("\n")[0][:160]
         log.info(

@@ -119,19 +119,16 @@ def make_plan(
             raise InputError(f"`{name}` (={value}) must be above 0.")
     picture = _pattern(height, width_px) if image is None else image
     candidates = sorted(upscaler.network.trained_widths or (1.0,), reverse=True)
+    asked, upscaler = upscaler.memory_mb, upscaler.copy()  # other threads may be using it
     calibrations = _Calibrations(home("calibrations"), upscaler)
-    before = upscaler.width, upscaler.memory_mb
     costs: list[Cost] = []
-    try:
-        for width in candidates:
-            upscaler.width, upscaler.memory_mb = width, before[1]
-            cost = _cost_of_memory(upscaler, picture, memory_mb)
-            if cost.fits:
-                latency = calibrations.milliseconds(picture, cost.tile)
-                cost = replace(cost, latency_ms=latency, fits=latency_ms is None or latency <= latency_ms)
-            costs.append(cost)
-    finally:
-        upscaler.width, upscaler.memory_mb = before
+    for width in candidates:
+        upscaler.width, upscaler.memory_mb = width, asked
+        cost = _cost_of_memory(upscaler, picture, memory_mb)
+        if cost.fits:
+            latency = calibrations.milliseconds(picture, cost.tile)
+            cost = replace(cost, latency_ms=latency, fits=latency_ms is None or latency <= latency_ms)
+        costs.append(cost)
     return Plan(
         height, width_px, latency_ms, memory_mb, tuple(costs), next((cost for cost in costs if cost.fits), None)
     )

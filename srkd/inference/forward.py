@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from srkd import tf32
 from srkd.imaging.color import rgb_to_ycbcr, ycbcr_to_rgb
 from srkd.imaging.resize import imresize
-from srkd.types import InputError
+from srkd.types import InputError, WorkError
 
 Image = NDArray[Any]
 """uint8, uint16, or floating point in [0, 1]."""
@@ -58,7 +58,21 @@ def upscale_plane(network: nn.Module, plane: NDArray[np.float64], *, width: floa
     """Upscale a luma plane [h, w] in [0, 1] to [s·h, s·w] with a Y-channel network; not clipped."""
     x = torch.from_numpy(plane.astype(np.float32))[None, None].to(_device(network))
     with exact_convolutions():
-        return network(x, width)[0, 0].cpu().numpy().astype(np.float64)
+        return finite(network(x, width))[0, 0].cpu().numpy().astype(np.float64)
+
+
+def finite(sr: Tensor) -> Tensor:
+    """`sr`, if every value in it is a number.
+
+    Raises:
+        WorkError: one is infinite or not a number; in a picture it would be black.
+    """
+    if not torch.isfinite(sr.sum()) and not torch.isfinite(sr).all():  # the sum is quick, and may overflow by itself
+        raise WorkError(
+            "the network's output is infinite or not a number (nan). In fp16 a value may have become too large: take "
+            "fp32 (--precision fp32); else its weights are spoilt, or the image is far outside [0, 1]."
+        )
+    return sr
 
 
 def upscale_image(network: nn.Module, image: Image, *, width: float = 1.0) -> Image:
@@ -83,6 +97,7 @@ def upscale_images(network: nn.Module, images: Sequence[Image], *, width: float 
 
     Raises:
         InputError: an image is of another kind, or they differ.
+        WorkError: the network's output is not finite.
     """
     for image in images:
         _check_kind(image)
@@ -94,7 +109,7 @@ def upscale_images(network: nn.Module, images: Sequence[Image], *, width: float 
         sr = torch.cat([_luma_and_chroma(network, one, width) for one in rgb])
     else:
         with exact_convolutions():
-            sr = network(_to_batch(rgb, _device(network)), width)
+            sr = finite(network(_to_batch(rgb, _device(network)), width))
     results = _from_batch(sr.mean(dim=1, keepdim=True) if grey else sr, dtype)
     if grey:
         return [result[..., 0] for result in results]

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image as Pillow
-from PIL import ImageOps
-from torch import nn
+from torch import Tensor, nn
 
+from srkd.compat.foreign import Foreign
 from srkd.compat.loading import load_network
 from srkd.imaging.files import read_image
-from srkd.imaging.pillow import pixels
 from srkd.imaging.profiles import upright_and_profile
+from srkd.inference.conversion import from_pillow, from_tensor, like_tensor
 from srkd.inference.device import choose_device
 from srkd.inference.ensemble import SelfEnsemble
 from srkd.inference.forward import Image, upscale_images
-from srkd.inference.memory import MIB, bytes_per_pixel, largest_tile, weight_bytes
-from srkd.inference.precision import DTYPES, Precision, check_precision, choose_precision, precisions
+from srkd.inference.memory import MIB, largest_tile
+from srkd.inference.precision import Precision, check_precision
+from srkd.inference.prepared import Prepared
 from srkd.inference.tiling import APPROXIMATE_MARGIN, RESIZE_MARGIN, upscale_tiled
-from srkd.inference.widths import narrowed, warn_untrained
+from srkd.inference.widths import warn_untrained
 from srkd.memory import available_memory
 from srkd.networks.slim import Network
 from srkd.types import InputError
@@ -40,14 +42,15 @@ WORKING_MEMORY = 1024 * MIB
 
 SMALLEST_TILE = 16
 
-_FEWEST_TAIL_ROWS, _TAIL_BYTES = 16, 20 * 64 * 4
-
 
 class Upscaler:
     """Upscales images with one network at a width that can be changed at any time.
 
     The narrow network of each width is made once, when it is first used, and kept: its weights are physically smaller
     and it runs as fast as a network trained at that size.
+
+    Several threads may call one upscaler at once. Each call uses the width that is set when it begins; a thread that
+    wants a width of its own takes a `copy`. Calls of a network that is not srkd's wait for each other.
 
     Args:
         model: a checkpoint, or a network; the network itself is never changed or moved.
@@ -88,13 +91,12 @@ class Upscaler:
         self.tile: int | Literal["auto"] = tile
         self.self_ensemble = self_ensemble
         self.memory_mb = memory_mb
-        self._narrow: dict[tuple[int, Precision], Network] = {}
-        self._settled: dict[int, Precision] = {}
-        self._per_pixel: dict[tuple[int, Precision], float] = {}
-        self._visited: set[int] = set()
-        self._tile_that_fits: int | None = None
-        self._told_of_approximation = False
+        self._prepared = Prepared(self.network, self.device)
         self.width = width
+
+    def copy(self) -> Upscaler:
+        """An upscaler with a width, tile and memory of its own, which shares the narrow networks of this one."""
+        return copy.copy(self)
 
     @property
     def scale(self) -> int:
@@ -109,7 +111,7 @@ class Upscaler:
     @property
     def width(self) -> float:
         """The current width; setting it takes microseconds once the width has been used."""
-        return self._width
+        return self._at[1]
 
     @width.setter
     def width(self, width: float) -> None:
@@ -117,55 +119,58 @@ class Upscaler:
             channels = self.network.channels(width)
         except ValueError as error:
             raise InputError(str(error)) from None
-        if channels not in self._visited:
-            self._visited.add(channels)
+        if self._prepared.is_new(channels):
             warn_untrained(self.network, width)
-        # the exact share: 0.33333333 and 1/3 are one width
-        self._channels, self._width = channels, channels / self.network.channels(1.0)
+        # the exact share: 0.33333333 and 1/3 are one width; and both at once, for other threads
+        self._at = channels, channels / self.network.channels(1.0)
         if self.precision != "auto":
-            self._ready(self.precision)
+            self._prepared.at(self._at, self.precision)
 
     @property
     def precision(self) -> Precision | Literal["auto"]:
         """What the current width computes in; `auto` until its first image has decided."""
-        settled = self._settled.get(self._channels)
+        settled = self._prepared.settled.get(self._at[0])
         return self._asked if settled is None else settled
 
     @property
     def memory(self) -> dict[float, int]:
         """Bytes of weights held for each width used so far."""
-        held: dict[float, int] = {}
-        for (channels, _), network in self._narrow.items():
-            width = channels / self.network.channels(1.0)
-            held[width] = held.get(width, 0) + weight_bytes(network)
-        return held
+        return self._prepared.memory()
 
     @overload
     def __call__(self, picture: Image | str | Path) -> Image: ...
     @overload
     def __call__(self, picture: Pillow.Image) -> Pillow.Image: ...
-    def __call__(self, picture: Image | str | Path | Pillow.Image) -> Image | Pillow.Image:
+    @overload
+    def __call__(self, picture: Tensor) -> Tensor: ...
+    def __call__(self, picture: Image | str | Path | Pillow.Image | Tensor) -> Image | Pillow.Image | Tensor:
         """Upscale one picture.
 
         Args:
             picture: an array (uint8, uint16 or floating point in [0, 1]; [h, w] grey, [h, w, 3] RGB, [h, w, 4] RGBA),
-                a file, or a Pillow image, turned as its EXIF says (modes other than L, I;16, RGB and RGBA are converted
-                to RGB or RGBA).
+                a file, a Pillow image, turned as its EXIF says (modes other than L, I;16, RGB and RGBA are converted
+                to RGB or RGBA), or a tensor ([C, h, w] or [B, C, h, w], floating point in [0, 1], C being 1, 3 or 4).
 
         Returns:
-            The same kind and depth, s times the size: a Pillow image for a Pillow image, else an array.
+            The same kind and depth, s times the size: a Pillow image for a Pillow image, a tensor where it was for a
+            tensor, else an array.
 
         Raises:
             InputError: the picture is of another kind, or its file cannot be read.
         """
         if isinstance(picture, Pillow.Image):
-            return Pillow.fromarray(self.upscale(_from_pillow(picture)))
+            return Pillow.fromarray(self.upscale(from_pillow(picture)))
+        if isinstance(picture, Tensor):
+            return like_tensor(picture, self.batch(from_tensor(picture)))
         if isinstance(picture, str | Path):
             picture, _ = upright_and_profile(Path(picture), read_image(picture))
         return self.upscale(picture)
 
     def batch(self, images: Sequence[Image], *, size: int = 8) -> list[Image]:
         """Upscale arrays, up to `size` of equal shape and depth at a time; the results are in the order given."""
+        return self.copy()._batch(images, size)
+
+    def _batch(self, images: Sequence[Image], size: int) -> list[Image]:
         results: dict[int, Image] = {}
         kinds: dict[tuple[Any, ...], list[int]] = {}
         for index, image in enumerate(images):
@@ -176,7 +181,7 @@ class Upscaler:
                 together: list[Image] = []
                 if not self.tile_for(*first.shape[:2]):
                     try:
-                        together = upscale_images(self._current(first), [images[index] for index in part])
+                        together = self._run(self._current(first), [images[index] for index in part])
                     except RuntimeError as error:
                         if not _is_out_of_memory(error):
                             raise
@@ -190,18 +195,19 @@ class Upscaler:
             image: as for calling the upscaler.
             out: [s·h, s·w, …] of the image's kind to write into, for example a memory-mapped file.
         """
-        network = self._current(image)
-        tile = self.tile_for(*image.shape[:2])
+        now = self.copy()  # another thread may set another width
+        network = now._current(image)
+        tile = now.tile_for(*image.shape[:2])
         while True:
             try:
-                return self._upscale(network, image, tile, out)
+                return now._upscale(network, image, tile, out)
             except RuntimeError as error:
                 tile = (tile or max(image.shape[:2])) // 2
                 if not _is_out_of_memory(error) or tile < SMALLEST_TILE or self.tile == 0:
                     raise
                 torch.cuda.empty_cache()
                 log.warning("The device ran out of memory: going on in windows of %d pixels.", tile)
-                self._tile_that_fits = tile
+                self._prepared.tile_that_fits = tile
 
     def tile_for(self, height: int, width_px: int) -> int | None:
         """Side of the windows in which an image of this size is upscaled at the current width; None: in one piece.
@@ -211,8 +217,8 @@ class Upscaler:
         """
         if self.tile != "auto":
             return self.tile if 0 < self.tile < max(height, width_px) else None
-        if self._tile_that_fits:
-            return self._tile_that_fits if self._tile_that_fits < max(height, width_px) else None
+        if fits := self._prepared.tile_that_fits:
+            return fits if fits < max(height, width_px) else None
         if self.memory_mb is None and self.device.type != "cpu":
             return None
         budget = min(WORKING_MEMORY, available_memory() / 2) if self.memory_mb is None else self.memory_mb * MIB
@@ -237,14 +243,7 @@ class Upscaler:
     def bytes_per_pixel(self) -> float:
         """Peak memory beside the images per low-resolution pixel at the current width, estimated from shapes alone."""
         precision: Precision = "fp32" if self.precision == "auto" else self.precision
-        key = (self._channels, precision)
-        if key not in self._per_pixel:
-            try:
-                self._per_pixel[key] = bytes_per_pixel(self._ready(precision), self.scale)
-            except (RuntimeError, NotImplementedError) as error:
-                log.info("the memory of %s cannot be estimated: %s", type(self.network).__name__, error)
-                self._per_pixel[key] = WORKING_MEMORY / 512**2  # windows of some 500 pixels
-        return self._per_pixel[key]
+        return self._prepared.bytes_per_pixel(self._at, precision)
 
     def plan(
         self, height: int, width_px: int, *, latency_ms: float | None = None, memory_mb: float | None = None
@@ -268,7 +267,7 @@ class Upscaler:
 
     def _upscale(self, network: nn.Module, image: Image, tile: int | None, out: Image | None) -> Image:
         def whole(part: Image) -> Image:
-            return upscale_images(network, [part])[0]
+            return self._run(network, [part])[0]
 
         if tile is None:
             result = whole(image)
@@ -276,14 +275,18 @@ class Upscaler:
                 return result
             out[...] = result
             return out
-        if self.network.receptive_field is None and not self._told_of_approximation:
-            self._told_of_approximation = True
+        if self.network.receptive_field is None and not self._prepared.told_of_approximation:
+            self._prepared.told_of_approximation = True
             log.warning(
                 "%s sees the whole image at once: in windows of %d pixels the result is an approximation.",
                 type(self.network).__name__,
                 tile,
             )
         return upscale_tiled(whole, image, scale=self.scale, tile=tile, margin=self.margin, out=out)
+
+    def _run(self, network: nn.Module, images: list[Image]) -> list[Image]:
+        with self._prepared.running if isinstance(self.network, Foreign) else nullcontext():
+            return upscale_images(network, images)
 
     def settle(self, image: Image) -> Precision:
         """The precision that the current width computes in; `auto` is decided on `image` if it has not been yet.
@@ -292,47 +295,15 @@ class Upscaler:
         """
         if self._asked == "auto" and image.dtype != np.uint8:
             return "fp32"
-        precision = self.precision
-        if precision == "auto":
-            precision = choose_precision(self._ready, precisions(self.device), image)
-            self._settled[self._channels] = precision
-            log.info("width %g computes in %s.", self.width, precision)
-            for key in [key for key in self._narrow if key[0] == self._channels and key[1] != precision]:
-                del self._narrow[key]
-        return precision
+        return self._prepared.settle(self._at, image) if self._asked == "auto" else self._asked
 
     def _current(self, image: Image) -> nn.Module:
         """The network that upscales at the current width."""
-        network = self._ready(self.settle(image))
+        network = self._prepared.at(self._at, self.settle(image))
         return SelfEnsemble(network) if self.self_ensemble else network
-
-    def _ready(self, precision: Precision) -> Network:
-        """The narrow network of the current width, on the device."""
-        key = (self._channels, precision)
-        if key not in self._narrow:
-            small = narrowed(self.network, self._width).eval().to(self.device, DTYPES[precision])
-            small.tail_rows = tail_rows(small) * (1 if self.device.type == "cpu" else 8)  # no cache to stay in
-            self._narrow[key] = small.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        return self._narrow[key]
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
     """Also where it is no `torch.OutOfMemoryError`: on MPS, and where no convolution finds room to work in."""
     words = ("out of memory", "unable to find an engine")
     return isinstance(error, torch.OutOfMemoryError) or any(word in str(error).lower() for word in words)
-
-
-def tail_rows(network: Network) -> int:
-    """Rows that the upsampler takes at a time: 20 for 64 channels in fp32, more where features are smaller.
-
-    So few keep the widest tensors of EDSR-baseline ×4 to a fifth; in a narrow network they would cost time, as the rows
-    at the bands' edges are computed twice, and save little.
-    """
-    size = next(network.parameters()).element_size() * network.num_feat
-    return max(_TAIL_BYTES // size, _FEWEST_TAIL_ROWS)
-
-
-def _from_pillow(picture: Pillow.Image) -> NDArray[np.uint8 | np.uint16]:
-    if picture.mode in ("I", "F"):
-        raise InputError(f"a Pillow image of mode {picture.mode} has no range: give an array (uint16, or from 0 to 1).")
-    return pixels(ImageOps.exif_transpose(picture), "given")

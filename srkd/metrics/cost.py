@@ -10,6 +10,8 @@ call activations. PyTorch and others count two FLOPs a multiply-add.
 
 from __future__ import annotations
 
+import copy
+import threading
 import weakref
 from contextlib import AbstractContextManager
 from itertools import chain
@@ -23,6 +25,9 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from srkd.types import InputError
+
+_ONE_AT_A_TIME = threading.Lock()
+"""PyTorch keeps some of what it knows of tensors without values in places that all threads share."""
 
 
 def parameters(network: nn.Module) -> int:
@@ -80,16 +85,25 @@ def _hollow_forward(
     """Run `network(x, width)` on tensors that have shapes but no values, watched by `meter`."""
     if min(height, width_px) < 1:
         raise InputError(f"cost: the input is at least 1 × 1 pixel; it is {height} × {width_px}.")
-    state = dict(chain(network.named_parameters(), network.named_buffers()))
-    like = next(iter(state.values()), torch.empty(0))
+    state = list(chain(network.parameters(), network.buffers()))
+    like = next(iter(state), torch.empty(0))
     # The mode also takes in tensors that a network keeps as plain attributes, which a move to "meta" would miss.
-    with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True):
-        # Stand-ins for parameters and buffers too: the running statistics of a network in training stay as they are.
-        hollow = {name: torch.empty_like(value) for name, value in state.items()}
-        with meter:
+    with _ONE_AT_A_TIME, torch.no_grad():
+        # A copy with stand-ins for parameters and buffers: other threads may be using the network itself, and neither
+        # the running statistics of one in training nor what it keeps from one pass for the next is touched.
+        mode = FakeTensorMode(allow_non_fake_inputs=True)
+        with mode:
+            stand_ins: dict[int, Any] = {id(value): _hollow(value) for value in state}
+        hollow = copy.deepcopy(network, stand_ins)
+        with mode, meter:
             shape = (1, getattr(network, "num_in_ch", 3), height, width_px)
             image = torch.zeros(shape, dtype=like.dtype, device=like.device)
-            torch.func.functional_call(network, hollow, (image, width))
+            hollow(image, width)
+
+
+def _hollow(value: torch.Tensor) -> torch.Tensor:
+    empty = torch.empty_like(value, requires_grad=False)
+    return nn.Parameter(empty, requires_grad=False) if isinstance(value, nn.Parameter) else empty
 
 
 class _ConvolutionMeter(TorchDispatchMode):

@@ -27,7 +27,7 @@ def test_the_examples_of_the_page(tmp_path, monkeypatch, photo, capsys):
     writer.release()
 
     examples = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
-    assert len(examples) == 8
+    assert len(examples) == 9
     names = {}
     for example in examples:
         exec(example.replace("latency_ms=40", "latency_ms=1e6"), names)  # a slow machine keeps no 40 ms

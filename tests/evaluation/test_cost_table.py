@@ -1,9 +1,11 @@
+import numpy as np
 import torch
 
 from srkd import tf32
 from srkd.evaluation.cost import CONVENTION, cells, conventions, cost, headings, to_json
 from srkd.evaluation.models import Model
-from srkd.metrics.cost import convolutions, multi_adds, parameters, peak_activations
+from srkd.inference.upscaler import Upscaler
+from srkd.metrics.cost import convolutions, multi_adds, parameters
 from srkd.networks.edsr import EDSR
 from srkd.networks.slim import narrow
 
@@ -17,8 +19,15 @@ def test_every_count_is_of_the_narrow_network_at_the_stated_size(network):
     assert found.multi_adds == multi_adds(small, height=360, width_px=640)
     assert found.flops == multi_adds(small, height=256, width_px=256)
     assert (found.convolutions, found.activations) == convolutions(small, height=256, width_px=256)
-    assert found.size == (360, 640) and found.peak_bytes == peak_activations(small, height=360, width_px=640)
+    assert found.size == (360, 640) and found.peak_bytes == _planned(network, 0.5, 360, 640)
     assert found.latency is found.measured_peak_bytes is None
+
+
+def _planned(network, width, height, width_px):
+    """What planning says of an image in one piece."""
+    upscaler = Upscaler(network, width=width, precision="fp32", device="cpu", tile=0)
+    upscaler(np.zeros((4, 4, 3), np.uint8))
+    return round(upscaler.memory[width] + height * width_px * upscaler.bytes_per_pixel())
 
 
 def test_precision_and_size_decide_about_memory_and_not_about_counts(network):

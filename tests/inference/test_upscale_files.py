@@ -215,11 +215,11 @@ def test_a_thousand_switches_keep_what_there_was(upscaler, photo):
     for width in (1.0, 0.25, 0.5, 1.0):
         upscaler.width = width
         first.setdefault(width, upscaler(photo))
-    networks, memory = len(upscaler._narrow), upscaler.memory
+    networks, memory = len(upscaler._prepared._narrow), upscaler.memory
     assert list(memory) == [1.0, 0.25, 0.5] and memory[1.0] > memory[0.5] > memory[0.25] > 0
     for number in range(1000):
         upscaler.width = (1.0, 0.25, 0.5)[number % 3]
-    assert (len(upscaler._narrow), upscaler.memory) == (networks, memory)
+    assert (len(upscaler._prepared._narrow), upscaler.memory) == (networks, memory)
     for width, result in first.items():
         upscaler.width = width
         assert np.array_equal(upscaler(photo), result)

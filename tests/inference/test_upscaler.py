@@ -13,9 +13,10 @@ from srkd.inference.device import choose_device
 from srkd.inference.forward import upscale_image
 from srkd.inference.upscaler import Upscaler
 from srkd.networks.edsr import EDSR
+from srkd.networks.fsrcnn import FSRCNN
 from srkd.networks.slim import narrow
 from srkd.networks.weights import save_network
-from srkd.types import InputError
+from srkd.types import InputError, WorkError
 
 torch.manual_seed(0)
 NETWORK = EDSR(num_feat=8, num_block=1, upscale=2).eval()
@@ -132,7 +133,7 @@ def test_a_pillow_image_is_turned_as_its_exif_says(photo):
 
 
 def test_16_bits_are_computed_in_fp32_whatever_8_bits_were(photo, monkeypatch):
-    monkeypatch.setattr("srkd.inference.upscaler.choose_precision", lambda *_: "bf16")
+    monkeypatch.setattr("srkd.inference.prepared.choose_precision", lambda *_: "bf16")
     upscaler, exact = (Upscaler(NETWORK, device="cpu", precision=given) for given in ("auto", "fp32"))
     deep = photo[:16, :16].astype(np.uint16) * 257
     assert not np.array_equal(upscaler(photo[:16, :16]), exact(photo[:16, :16]))
@@ -143,3 +144,38 @@ def test_16_bits_are_computed_in_fp32_whatever_8_bits_were(photo, monkeypatch):
 def test_memory_is_above_0():
     with pytest.raises(InputError, match=r"`memory_mb` \(=-1\) must be above 0"):
         Upscaler(NETWORK, memory_mb=-1)
+
+
+@pytest.mark.parametrize("shape", [(3, 7, 9), (1, 3, 7, 9), (2, 1, 5, 6), (4, 6, 5), (2, 4, 6, 5)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16])
+def test_a_tensor_comes_back_as_one(shape, dtype):
+    up = Upscaler(NETWORK, device="cpu", precision="fp32")
+    x = torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(dtype)
+    y = up(x)
+    assert y.dtype == dtype and y.shape == (*shape[:-2], 2 * shape[-2], 2 * shape[-1]) and y.is_contiguous()
+    for one, result in zip(x.reshape(-1, *shape[-3:]), y.reshape(-1, shape[-3], *y.shape[-2:]), strict=True):
+        array = one.to(torch.float64 if dtype == torch.float64 else torch.float32).permute(1, 2, 0).numpy()
+        expected = up(array[..., 0] if shape[-3] == 1 else array)
+        assert np.abs(result.permute(1, 2, 0).numpy().squeeze() - expected.squeeze()).max() <= 1e-3
+    if shape[-3] == 3 and dtype == torch.float32:
+        with torch.no_grad():
+            direct = NETWORK.eval()(x if x.ndim == 4 else x[None]).clamp(0, 1)
+        assert torch.allclose(y if y.ndim == 4 else y[None], direct, atol=1e-5)
+
+
+@pytest.mark.parametrize("wrong", [torch.zeros(3, 4, 4, dtype=torch.uint8), torch.zeros(7, 9, 3), torch.zeros(4, 4)])
+def test_a_tensor_of_another_kind_is_answered_with_what_is_taken(wrong):
+    with pytest.raises(InputError, match=r"\[C, h, w\] or \[B, C, h, w\] with 1, 3 or 4 channels.*this is"):
+        Upscaler(NETWORK, device="cpu")(wrong)
+    with pytest.raises(InputError, match="lies in \\[0, 1\\]"):
+        Upscaler(NETWORK, device="cpu")(torch.full((3, 4, 4), 255.0))
+
+
+@pytest.mark.parametrize("kind", ["rgb", "grey", "rgba", "float", "luma"])
+def test_an_output_that_is_no_number_is_no_black_picture(kind):
+    network = FSRCNN(upscale=2) if kind == "luma" else EDSR(num_feat=4, num_block=1, upscale=2)
+    with torch.no_grad():
+        next(iter(network.parameters())).fill_(float("nan"))
+    image = np.zeros({"grey": (8, 8), "rgba": (8, 8, 4)}.get(kind, (8, 8, 3)), np.uint8)
+    with pytest.raises(WorkError, match="output is infinite or not a number"):
+        Upscaler(network, precision="fp32", device="cpu")(image.astype(np.float32) if kind == "float" else image)

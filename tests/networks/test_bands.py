@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from srkd.inference.upscaler import Upscaler, tail_rows
+from srkd.inference.prepared import tail_rows
+from srkd.inference.upscaler import Upscaler
 from srkd.metrics.cost import peak_activations
 from srkd.networks.carn import CARN
 from srkd.networks.edsr import EDSR
@@ -55,7 +56,7 @@ def test_gradients_are_the_same():
 def test_the_upscaler_uses_them_and_takes_a_third_of_the_memory():
     network = EDSR(num_feat=64, num_block=2, upscale=4)
     upscaler = Upscaler(network, device="cpu", precision="fp32")
-    small = next(iter(upscaler._narrow.values()))
+    small = next(iter(upscaler._prepared._narrow.values()))
     assert small.tail_rows == tail_rows(small) == 20 and network.tail_rows is None
     assert tail_rows(EDSR(num_feat=16).bfloat16()) == 160 and tail_rows(EDSR(num_feat=256, num_block=1)) == 16
     plain, banded = (peak_activations(each, height=180, width_px=64) for each in (network, small))
