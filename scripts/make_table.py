@@ -25,7 +25,7 @@ import numpy as np
 from srkd.atomic import atomic_write_text
 from srkd.evaluation.arms import Arm, read_arms
 from srkd.evaluation.compare import Comparison, compare
-from srkd.evaluation.reading import ResultFile, read_result
+from srkd.evaluation.result import Result, read_result
 from srkd.evaluation.statistics import Estimate, power, seeds_needed
 from srkd.evaluation.words import EFFECT, seed_by_seed, sentence
 
@@ -68,13 +68,13 @@ def spread(values: Sequence[float], digits: int) -> str:
     return f"{np.mean(values):.{digits}f}{deviation}"
 
 
-def means(file: ResultFile, models: Sequence[str], width: float, set_: str, metric: str) -> list[float]:
+def means(file: Result, models: Sequence[str], width: float, set_: str, metric: str) -> list[float]:
     """A set's mean for each of the models (runs of one arm) at a width."""
     found = {(row.model.removesuffix("+"), row.width): row.metrics[metric] for row in file.summary if row.set == set_}
     return [found[model, width] for model in models]
 
 
-def widths_of(file: ResultFile, model: str) -> list[float]:
+def widths_of(file: Result, model: str) -> list[float]:
     """The widths that a model was measured at, widest first."""
     return sorted({row.width for row in file.summary if row.model.removesuffix("+") == model}, reverse=True)
 

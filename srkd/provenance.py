@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import platform
 import subprocess
 import sys
@@ -23,6 +24,22 @@ def provenance() -> dict[str, str]:
     except (OSError, subprocess.SubprocessError):
         described = ""
     return {"version": __version__, "git": described}
+
+
+@functools.cache
+def sources() -> str:
+    """Hash of the code that numbers of a benchmark rest on: an edited checkout has another one after each edit."""
+    return hash_of_sources(Path(__file__).resolve().parent)
+
+
+def hash_of_sources(package: Path) -> str:
+    """`sources` of the package in that folder."""
+    digest = hashlib.sha256()
+    rooms = ("compat", "evaluation", "imaging", "inference", "metrics", "networks", "data/degradation.py")
+    for place in (package / room for room in rooms):
+        for file in [place] if place.is_file() else sorted(place.rglob("*.py")):
+            digest.update(f"{file.relative_to(package)}\n".encode() + file.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def cpu_name() -> str:

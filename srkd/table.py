@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 Cell = str | float | None
 Role = Literal["name", "number", "optional"]
 
-_GAP = 2
-_NARROWEST_NAME = 10
+_GAP, _EDGES = 3, 2  # of rich's box
+_WIDE_NAME, _NARROW_NAME = 40, 10  # a longer name is folded before a column goes; none is folded to less
 
 
 @dataclass(frozen=True)
@@ -158,16 +158,17 @@ class Table:
         """Positions of the columns that are shown; None where not even the necessary ones fit."""
         from rich.cells import cell_len
 
-        def needed(at: int) -> int:
-            widest = max(map(cell_len, [self.columns[at].heading, *(row[at] for row in texts)]))
-            return min(widest, _NARROWEST_NAME) if self.columns[at].role == "name" else widest
+        def fit(columns: Sequence[int], most_of_a_name: int) -> bool:
+            widths = [max(map(cell_len, [self.columns[at].heading, *(row[at] for row in texts)])) for at in columns]
+            is_name = [self.columns[at].role == "name" for at in columns]
+            needed = [min(wide, most_of_a_name) if name else wide for wide, name in zip(widths, is_name, strict=True)]
+            return sum(needed) + _GAP * (len(columns) - 1) + _EDGES <= width
 
         kept = list(range(len(self.columns)))
-        # Names may be folded, but rather than all names into slivers an optional column goes.
-        while sum(map(needed, kept)) + _GAP * (len(kept) - 1) + 1 > width:
+        while not fit(kept, _WIDE_NAME):
             optional = [at for at in kept if self.columns[at].role == "optional"]
             if not optional:
-                return None
+                return kept if fit(kept, _NARROW_NAME) else None
             kept.remove(optional[-1])
         return kept
 

@@ -22,7 +22,7 @@ from srkd.types import InputError
 if TYPE_CHECKING:
     from srkd.evaluation.models import Model
     from srkd.evaluation.protocols import Protocol
-    from srkd.evaluation.results import Row
+    from srkd.evaluation.result import Row
     from srkd.evaluation.sets import TestSet
 
 
@@ -84,11 +84,11 @@ def perform(job: Job) -> int:
     from numpy.typing import NDArray
     from rich.console import Console
 
-    from srkd.cli.display import progress_bar, show_line, show_result, stdout_console
-    from srkd.evaluation.benchmark import benchmarks
-    from srkd.evaluation.journal import Journal, name_of_width, plain
+    from srkd.cli.display import progress_bar, show_line, show_result, stdout_console, warn
+    from srkd.evaluation.benchmark import benchmarks, columns_of
+    from srkd.evaluation.journal import Journal, plain
     from srkd.evaluation.perceptual import perceptual_column
-    from srkd.evaluation.results import BICUBIC
+    from srkd.evaluation.result import BICUBIC
     from srkd.evaluation.tables import write_result
     from srkd.imaging.files import write_image
     from srkd.inference.device import choose_device
@@ -96,15 +96,15 @@ def perform(job: Job) -> int:
     device = choose_device(job.device)
     paths = output_paths(job)  # a wrong name is known before the work, not after it
     journals = [Journal(path, reuse=not job.overwrite) for path in paths]
-    wanted = {
-        (test_set.name, plain(model.name), name_of_width(width))
-        for test_set in job.sets
-        for model in job.models
-        for width in model.widths(job.widths)
-    } | {(test_set.name, BICUBIC, name_of_width(1.0)) for test_set in job.sets}
+    lpips = perceptual_column(job.lpips, device=device) if job.lpips else None
+    if lpips and lpips.reason:
+        warn(stdout_console(), f"the column LPIPS will be empty: {lpips.reason}.")
     if journals:
+        contenders = [(BICUBIC, 1.0), *((plain(m.name), width) for m in job.models for width in m.widths(job.widths))]
+        wanted = {(s.name, image, *who) for s in job.sets for image in s.images for who in contenders}
         for journal, protocol in zip(journals, job.protocols, strict=True):
-            journal.keep(wanted, str(protocol.record()["description"]))
+            columns = [*columns_of(protocol, lpips), *(["lpips"] if lpips else [])]
+            journal.keep(wanted, columns, str(protocol.record()["description"]))
         # pictures are those of the first protocol
         journals[0].wanted = lambda row: (path := job.picture(row)) is None or path.exists()
     try:
@@ -125,7 +125,7 @@ def perform(job: Job) -> int:
                 widths=job.widths,
                 device=device,
                 tile=job.tile,
-                lpips=perceptual_column(job.lpips, device=device) if job.lpips else None,
+                lpips=lpips,
                 journals=journals,
                 on_image=on_image,
             )
@@ -224,7 +224,7 @@ def _from_file(args: argparse.Namespace) -> Job:
     from srkd.engine.build import build_dataset
     from srkd.evaluation.models import model_of
     from srkd.evaluation.protocols import Chosen, protocol_of
-    from srkd.evaluation.results import BICUBIC
+    from srkd.evaluation.result import BICUBIC
     from srkd.evaluation.sets import TestSet
     from srkd.networks.weights import build_network, load_params, read_weights
     from srkd.options import load_test_options
@@ -254,7 +254,8 @@ def _from_file(args: argparse.Namespace) -> Job:
     model = model_of(network, weights, name=opt.name)
 
     metrics = {name: (block.type, block.args) for name, block in opt.val.metrics.items()}
-    protocol = Chosen(opt.scale, metrics) if metrics else protocol_of("y", opt.scale)
+    better = {name: block.better for name, block in opt.val.metrics.items()}
+    protocol = Chosen(opt.scale, metrics, better) if metrics else protocol_of("y", opt.scale)
 
     def open_set(name: str) -> TestSet:
         dataset = build_dataset(f"datasets.{name}", opt.datasets[name].component, opt.scale)

@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     from srkd.cli.display import show_line, stdout_console
     from srkd.evaluation.arms import pairs, read_arms
     from srkd.evaluation.compare import compare, files_of, uneven_warnings
-    from srkd.evaluation.results import BICUBIC
+    from srkd.evaluation.result import BICUBIC
     from srkd.evaluation.words import comparison_path, write_comparison
 
     if args.output:

@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING
 from srkd.types import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from srkd.evaluation.cost import Cost
 
 
@@ -39,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     """Count, measure, show, write."""
     from srkd.atomic import atomic_write_text
     from srkd.cli.display import progress_bar, show_line, stdout_console
-    from srkd.evaluation.cost import conventions, cost, to_json
+    from srkd.evaluation.cost import conventions, cost, table_of, to_json
     from srkd.evaluation.models import load_models
     from srkd.inference.device import choose_device
     from srkd.provenance import environment
@@ -60,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         for model, width in progress.track(pairs, description="cost"):
             rows.append(cost(model, width, size=size, device=device, precision=args.precision, runs=runs))
     console, machine = stdout_console(), environment(str(device))
-    _show(rows)
+    table_of(rows).print(console)
     for line in conventions(rows, machine, args.precision):
         show_line(console, line)
     if args.output:
@@ -76,18 +74,3 @@ def _size(given: str | None) -> tuple[int, int] | None:
     if not match or min(height_width := (int(match[1]), int(match[2]))) < 1:
         raise InputError(f"--size is height x width of the input, such as 180x320; it is {given!r}.")
     return height_width
-
-
-def _show(rows: Sequence[Cost]) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    from srkd.cli.display import stdout_console
-    from srkd.evaluation.cost import cells, headings
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for number, name in enumerate(headings(rows)):
-        table.add_column(name, justify="right" if number else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*cells(row, rows))
-    stdout_console().print(table)

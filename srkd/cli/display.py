@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, ProgressColumn
 
-    from srkd.evaluation.results import Result
+    from srkd.evaluation.result import Result
 
 
 def stdout_console(file: Any = None) -> Console:
@@ -25,18 +25,9 @@ def stdout_console(file: Any = None) -> Console:
 
 def show_result(console: Console, result: Result, written: Sequence[Path]) -> None:
     """The summary as a table, the protocol, warnings and times under it, and the files that were written."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+    from srkd.evaluation.tables import notes, summary_of, time_spent
 
-    from srkd.evaluation.tables import cells, headings, notes, time_spent
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for number, name in enumerate(headings(result)):
-        is_name = number < 2
-        table.add_column(name, justify="left" if is_name else "right", no_wrap=not is_name, overflow="fold")
-    for summary in result.summary:
-        table.add_row(*cells(summary, result))
-    console.print(table)
+    summary_of(result).print(console)
     for line in (*notes(result), *time_spent(result)):
         show_line(console, line)
     if written:

@@ -40,17 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print a table; always 0."""
-    from rich.markup import escape
-    from rich.table import Table
-
     from srkd.cli.display import stdout_console
+    from srkd.table import Column, Table
 
-    table = Table("what", "found", show_header=False)
-    for section in (versions, devices, optional_packages, basicsr, data_sets):
-        for name, text in attempt(section):
-            table.add_row(escape(name), escape(text))
-        table.add_section()
-    stdout_console().print(table)
+    sections = (versions, devices, optional_packages, basicsr, data_sets)
+    rows = [line for section in sections for line in attempt(section)]
+    Table([Column("what", "name"), Column("found", "name")], [*rows]).print(stdout_console())
     return 0
 
 

@@ -28,36 +28,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show a table."""
-    from rich.table import Table
-
     from srkd.cli.display import show_line, stdout_console
     from srkd.registry import DATASETS, METHODS, METRICS, NETWORKS, Registry
     from srkd.signature import option_docs, option_names
+    from srkd.table import Column, Table
 
     registries: dict[str, Registry[Any]] = dict(zip(KINDS, (NETWORKS, METHODS, DATASETS, METRICS), strict=True))
     registry, console = registries[args.kind], stdout_console()
     if args.name is None:
-        table = Table("name", "what it is")
-        for name in registry.names():
-            table.add_row(name, _plain(_doc(registry.get(name)).split("\n")[0]))
-        if registry is NETWORKS:
-            table.add_section()
-            for name, text in FOREIGN.items():
-                table.add_row(name, text)
-        console.print(table)
+        table = Table([Column("name", "name"), Column("what it is", "name")])
+        table.rows += [(name, _doc(registry.get(name)).split("\n")[0]) for name in registry.names()]
+        table.rows += FOREIGN.items() if registry is NETWORKS else ()
+        table.print(console)
         return 0
     component = registry.get(args.name)
     show_line(console, f"{args.name}\n\n{re.split(_SECTION, _doc(component))[0].strip()}\n")
     described = option_docs(component)
-    table = Table("option", "type", "default", "meaning")
+    table = Table([Column(name, "name") for name in ("option", "type", "default", "meaning")])
     for name, parameter in option_names(component).items():
         written = parameter.annotation
         kind = "" if written is inspect.Parameter.empty else written
         kind = kind if isinstance(kind, str) else inspect.formatannotation(kind)
-        required = parameter.default is inspect.Parameter.empty
-        default = "required" if required else repr(parameter.default)
-        table.add_row(name, _plain(kind), _plain(default), _plain(described.get(name, "")))
-    console.print(table)
+        default = "required" if parameter.default is inspect.Parameter.empty else repr(parameter.default)
+        table.rows.append((name, kind, default, described.get(name, "")))
+    table.print(console)
     return 0
 
 
@@ -68,9 +62,3 @@ def _doc(component: Callable[..., Any]) -> str:
     own = inspect.getdoc(component) or ""
     constructor = inspect.getdoc(component.__init__) if inspect.isclass(component) else None
     return f"{own}\n{constructor}" if constructor and "Args:" in constructor and "Args:" not in own else own
-
-
-def _plain(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)

@@ -39,8 +39,8 @@ def run(args: argparse.Namespace) -> int:
     from srkd.cli.display import progress_bar, show_line, stdout_console, warn
     from srkd.evaluation.gather import gather
     from srkd.evaluation.pictures import take_pictures
-    from srkd.evaluation.reading import read_result
     from srkd.evaluation.report import Report, find_experiments, render
+    from srkd.evaluation.result import read_result
     from srkd.inference.device import choose_device
 
     if args.output is None and args.strips is None:

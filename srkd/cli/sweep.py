@@ -141,7 +141,7 @@ def _train(waiting: Sequence[SweepRun], launch: Launch) -> int:
 def _evaluate(runs: Sequence[SweepRun], sets: Sequence[str], protocol: str, out: Path) -> int:
     """The networks through `srkd benchmark`, `report` and `compare`; one arm alone is compared with bicubic."""
     from srkd.cli.demo import run_steps
-    from srkd.evaluation.results import BICUBIC
+    from srkd.evaluation.result import BICUBIC
 
     result = out / "benchmark.json"
     seeds: dict[str, list[str]] = {}

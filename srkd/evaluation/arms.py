@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from srkd.evaluation.reading import ResultFile, read_result
-from srkd.evaluation.results import BICUBIC, Row
+from srkd.evaluation.result import BICUBIC, Result, Row, read_result
 from srkd.signature import parse_width
 from srkd.types import InputError, did_you_mean
 
@@ -27,7 +26,7 @@ _NAMED = re.compile(r"(?P<name>[^=/\\]+)=(?P<items>.+)")
 class Run:
     """One model at one width in one file; `rows` by set and image."""
 
-    file: ResultFile
+    file: Result
     model: str
     width: float
     rows: Mapping[tuple[str, str], Row]
@@ -35,7 +34,7 @@ class Run:
     @property
     def record(self) -> Mapping[str, Any]:
         """What the file says of the model."""
-        return next((record for record in self.file.models if record.get("name") == self.model), {})
+        return self.file.record(self.model)
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class Arm:
         return self.name if self.width == 1 else f"{self.name}@{self.width:.4g}"
 
 
-def runs_of(file: ResultFile) -> list[Run]:
+def runs_of(file: Result) -> list[Run]:
     """Every model at every width of a file, in its order."""
     rows: dict[tuple[str, float], dict[tuple[str, str], Row]] = {}
     for row in file.rows:
@@ -73,7 +72,7 @@ def read_arms(specs: Sequence[str], *, keep_bicubic: bool = False) -> list[Arm]:
     named: list[Arm] = []
     plain: list[Run] = []
     order: list[Arm | Run] = []
-    files: dict[Path, ResultFile] = {}
+    files: dict[Path, Result] = {}
     for spec in specs:
         match = None if Path(spec).exists() else _NAMED.fullmatch(spec)
         if match is None:
@@ -153,7 +152,7 @@ def _items(text: str) -> list[str]:
     return found
 
 
-def _named(name: str, items: Iterable[str], files: dict[Path, ResultFile]) -> list[Arm]:
+def _named(name: str, items: Iterable[str], files: dict[Path, Result]) -> list[Arm]:
     by_width: dict[float, list[Run]] = {}
     for item in items:
         for run in _runs(item.strip(), files, keep_bicubic=False, one_model=name):
@@ -164,7 +163,7 @@ def _named(name: str, items: Iterable[str], files: dict[Path, ResultFile]) -> li
     return [Arm(name, width, tuple(runs)) for width, runs in by_width.items()]
 
 
-def _runs(item: str, files: dict[Path, ResultFile], keep_bicubic: bool, *, one_model: str | None = None) -> list[Run]:
+def _runs(item: str, files: dict[Path, Result], keep_bicubic: bool, *, one_model: str | None = None) -> list[Run]:
     match = _ITEM.fullmatch(f"{item}/" if Path(item).is_dir() and not item.endswith("/") else item)
     if match is None:
         raise InputError(f"{item!r} is not [NAME=]FILE.json[:MODEL][@WIDTH]; result files end in .json.")
@@ -236,7 +235,7 @@ def _distinct_names(runs: Sequence[Run], taken: set[str]) -> list[str]:
     return names
 
 
-def _models(file: ResultFile) -> set[str]:
+def _models(file: Result) -> set[str]:
     return {row.model for row in file.rows} - {BICUBIC}
 
 

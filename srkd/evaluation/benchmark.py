@@ -13,9 +13,9 @@ from srkd.evaluation.models import Candidate, Model, candidates, tabled_name, un
 from srkd.evaluation.perceptual import PerceptualColumn
 from srkd.evaluation.pipeline import OnImage, Run
 from srkd.evaluation.protocols import Protocol
-from srkd.evaluation.results import BICUBIC, Result, Row, Summary, mean
+from srkd.evaluation.result import BICUBIC, Result, Row, Summary, mean
 from srkd.evaluation.sets import TestSet
-from srkd.provenance import environment
+from srkd.provenance import environment, sources
 from srkd.types import InputError
 
 __all__ = ["OnImage", "Result", "benchmark", "benchmarks", "mean", "summarise"]
@@ -70,18 +70,22 @@ def benchmarks(
     _check_names(sets)
     runners = candidates(models, protocols, widths=widths, device=device, tile=tile)
     results = [_begun(models, sets, protocol, device, tile, lpips) for protocol in protocols]
-    known = [journal.begin(result) for journal, result in zip(journals, results, strict=False)]
-    run = Run(runners, results, lpips, journals, known, on_image)
+    known = [
+        journal.begin(result, columns_of(protocol, lpips))
+        for journal, result, protocol in zip(journals, results, protocols, strict=False)
+    ]
+    run = Run(runners, protocols, results, lpips, journals, known, on_image)
     run.evaluate(sets)
     for journal, result in zip(journals, results, strict=False):
         result.timing["earlier"] = journal.earlier
-    for result in results:
+    for result, protocol in zip(results, protocols, strict=True):
         for test_set in sets:
             rows = [row for row in result.rows if row.set == test_set.name]
             result.summary += [summarise(rows, test_set, runner) for runner in runners]
         result.warnings += untrained_widths(models, widths)
         result.warnings += reservations(
             result,
+            protocol,
             likeness=run.likeness,
             approximate=[] if tile == 0 else sorted({runner.model for runner in runners if not runner.bounded}),
         )
@@ -105,6 +109,12 @@ def summarise(rows: Sequence[Row], test_set: TestSet, runner: Candidate) -> Summ
     )
 
 
+def columns_of(protocol: Protocol, lpips: PerceptualColumn | None) -> list[str]:
+    """Names of the metrics that every row of a protocol has."""
+    more = lpips and lpips.metric and not protocol.for_luma_networks
+    return [*protocol.columns(), *(["lpips"] if more else [])]
+
+
 def _begun(
     models: Sequence[Model],
     sets: Sequence[TestSet],
@@ -118,9 +128,9 @@ def _begun(
     if lpips and protocol.for_luma_networks:
         reason = f"protocol {protocol.name} has no RGB images"
     return Result(
-        protocol,
+        protocol.record(),
         [{"name": BICUBIC}, *(_record(model, protocol) for model in models)],
-        dict(environment(str(device))),
+        {**environment(str(device)), "precision": "fp32", "sources": sources()},
         sets=[
             {"name": test_set.name, "origin": test_set.origin, "images": len(test_set.images), "stamp": test_set.stamp}
             for test_set in sets
@@ -128,6 +138,7 @@ def _begun(
         tile=tile,
         lpips=lpips.record if lpips else None,
         missing={"lpips": reason} if reason else {},
+        metrics=protocol.kinds(),
     )
 
 

@@ -1,4 +1,4 @@
-"""Whether figures compare with those in papers' tables: what is done otherwise, said in words."""
+"""Whether numbers compare with those in papers' tables: what is done otherwise, said in words."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from srkd.evaluation.results import Result
+from srkd.evaluation.protocols import Protocol
+from srkd.evaluation.result import Result
 from srkd.evaluation.sets import usual_size
 from srkd.imaging.resize import imresize, mod_crop
 from srkd.metrics.psnr import psnr
@@ -26,20 +27,21 @@ def lr_likeness(gt: NDArray[np.uint8], lq: NDArray[np.uint8], scale: int) -> flo
     return psnr(lq, imresize(mod_crop(gt, scale), size=lq.shape[:2]))
 
 
-def reservations(result: Result, *, likeness: Mapping[str, float], approximate: Sequence[str]) -> list[str]:
-    """Why figures of `result` don't compare with papers' tables; a sentence each, empty where they do.
+def reservations(
+    result: Result, protocol: Protocol, *, likeness: Mapping[str, float], approximate: Sequence[str]
+) -> list[str]:
+    """Why numbers of `result` don't compare with papers' tables; a sentence each, empty where they do.
 
     Args:
         result: with its summary.
+        protocol: how its numbers were made.
         likeness: lowest `lr_likeness` by set, of sets whose LR images were given.
         approximate: models whose result depends on the windows it was made in.
     """
-    found = result.protocol.unlike_tables()
-    if result.protocol.degradation:
-        found.append(
-            f"LR images are made by {result.protocol.lr_words()}: figures compare with those of the same only."
-        )
-    if result.protocol.self_ensemble:
+    found = protocol.unlike_tables()
+    if protocol.degradation:
+        found.append(f"LR images are made by {protocol.lr_words()}: numbers compare with those of the same only.")
+    if protocol.self_ensemble:
         found.append("Models with a plus are run with self-ensemble: compare them with rows so marked (EDSR+) only.")
     for entry in result.sets:
         name, images, usual = entry["name"], entry["images"], usual_size(entry["name"])
@@ -57,7 +59,7 @@ def reservations(result: Result, *, likeness: Mapping[str, float], approximate: 
             )
     if approximate:
         found.append(
-            f"{', '.join(approximate)}: the network sees the whole image, in windows (tile {result.tile}) its figures "
+            f"{', '.join(approximate)}: the network sees the whole image, in windows (tile {result.tile}) its numbers "
             "are approximations."
         )
     return found

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srkd.evaluation.arms import Arm, Run
-from srkd.evaluation.reading import ResultFile
+from srkd.evaluation.result import Result
 from srkd.evaluation.statistics import LEVEL, Estimate, Signs, Spread, difference, holm, sign_test, spread_of
-from srkd.metrics.metric import Metric, metric_of
+from srkd.metrics.metric import Metric
 from srkd.types import InputError, did_you_mean
 
 ALL = "all sets"
@@ -106,7 +106,7 @@ def compare(
         InputError: the protocols differ, the metric or a set is not there, or two arms have no image in common.
     """
     check_protocols(files_of(pairs), metric)
-    kind = metric_of(metric)
+    kind = files_of(pairs)[0].metric(metric)
     if better:
         kind = replace(kind, lower_better=better == "lower")
     found: list[Comparison] = []
@@ -133,12 +133,12 @@ def _corrected(found: Sequence[Comparison]) -> list[Comparison]:
     return corrected
 
 
-def files_of(pairs: Sequence[tuple[Arm, Arm]]) -> list[ResultFile]:
+def files_of(pairs: Sequence[tuple[Arm, Arm]]) -> list[Result]:
     """The result files of all runs; one appears as often as it is used."""
     return [run.file for pair in pairs for arm in pair for run in arm.runs]
 
 
-def check_protocols(files: Sequence[ResultFile], metric: str) -> None:
+def check_protocols(files: Sequence[Result], metric: str) -> None:
     """Refuse figures that don't compare.
 
     Raises:
@@ -157,7 +157,7 @@ def check_protocols(files: Sequence[ResultFile], metric: str) -> None:
             )
 
 
-def uneven_warnings(files: Sequence[ResultFile]) -> list[str]:
+def uneven_warnings(files: Sequence[Result]) -> list[str]:
     """Warnings in some of the files and not in all: what may be the difference; a line each."""
     return [
         f"{file.path} warns, and not every file does: {warning.removesuffix('.')}"
@@ -230,7 +230,7 @@ def _compare(baseline: Arm, arm: Arm, sets: Sequence[str], metric: str, kind: Me
     a, b = a[finite], b[finite]
     if pairing != "none":
         b = np.where(np.abs(b - a) < ROUNDING, a, b)
-    estimate = difference(a, b, pairs=bool(numbers)) if finite.any() else None
+    estimate = difference(a, b, pairs=pairing != "none") if finite.any() else None
     signs = sign_test(-differences if kind.lower_better else differences)
     return Comparison(
         set=sets[0] if len(sets) == 1 else ALL,
@@ -242,7 +242,7 @@ def _compare(baseline: Arm, arm: Arm, sets: Sequence[str], metric: str, kind: Me
         difference=estimate,
         signs=signs,
         seeds=_seeds(pairing, numbers, a.mean(axis=0), b.mean(axis=0)) if finite.any() else None,
-        spread=spread_of(a, b, pairs=bool(numbers)),
+        spread=spread_of(a, b, pairs=pairing != "none"),
         p=estimate.p if estimate else 1.0,
         looks=1,
         verdict="identical" if signs.equal == len(images) else "no difference shown",

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 
 from srkd.evaluation.models import Model, counted, multi_adds_720p
-from srkd.evaluation.tables import count_text
 from srkd.inference.memory import MIB, bytes_per_pixel, weight_bytes
 from srkd.inference.precision import Precision, check_precision
 from srkd.inference.prepared import Prepared
@@ -17,6 +16,7 @@ from srkd.inference.widths import narrowed
 from srkd.metrics.cost import convolutions, multi_adds, parameters
 from srkd.metrics.latency import WARM_UP, Latency, latency, measured_peak
 from srkd.networks.slim import Network
+from srkd.table import Column, Table
 from srkd.tf32 import convolutions_round
 from srkd.types import InputError
 
@@ -129,28 +129,42 @@ def to_json(rows: Sequence[Cost], machine: Mapping[str, Any], precision: str) ->
     }
 
 
-def headings(rows: Sequence[Cost]) -> list[str]:
-    """Column headings of the table."""
-    measured = any(row.measured_peak_bytes is not None for row in rows)
-    return [
-        *("model", "width", "parameters", "multi-adds 720p", "FLOPs 256²", "activations 256²", "convs", "peak MiB"),
-        *(["measured MiB"] if measured else []),
-        *(["median ms", "p95 ms"] if any(row.latency for row in rows) else []),
+def table_of(rows: Sequence[Cost]) -> Table:
+    """A row for each network and width."""
+    latency = [Column("median", digits=2, unit="ms"), Column("p95", "optional", digits=2, unit="ms")]
+    columns = [
+        Column("model", "name"),
+        Column("width"),
+        Column("parameters", short=True),
+        Column("multi-adds 720p", short=True),
+        *(latency if any(row.latency for row in rows) else []),
+        Column("peak", "optional", digits=1, unit="MiB"),
+        *(
+            [Column("measured", "optional", digits=1, unit="MiB")]
+            if any(row.measured_peak_bytes for row in rows)
+            else []
+        ),
+        Column("FLOPs 256²", "optional", short=True),
+        Column("activations 256²", "optional", short=True),
+        Column("convs", "optional"),
     ]
-
-
-def cells(row: Cost, rows: Sequence[Cost]) -> list[str]:
-    """One line of the table as text."""
-    measured = any(other.measured_peak_bytes is not None for other in rows)
-    return [
-        row.model,
-        f"{row.width:.4g}",
-        *(count_text(value) for value in (row.params, row.multi_adds, row.flops, row.activations)),
-        "–" if row.convolutions is None else str(row.convolutions),
-        _mib(row.peak_bytes),
-        *([_mib(row.measured_peak_bytes)] if measured else []),
-        *([f"{row.latency.median * 1000:.2f}", f"{row.latency.p95 * 1000:.2f}"] if row.latency else []),
-    ]
+    table = Table(columns)
+    for row in rows:
+        own = {
+            "model": row.model,
+            "width": f"{row.width:.4g}",
+            "parameters": row.params,
+            "multi-adds 720p": row.multi_adds,
+            "median": row.latency and row.latency.median * 1000,
+            "p95": row.latency and row.latency.p95 * 1000,
+            "peak": row.peak_bytes and row.peak_bytes / MIB,
+            "measured": row.measured_peak_bytes and row.measured_peak_bytes / MIB,
+            "FLOPs 256²": row.flops,
+            "activations 256²": row.activations,
+            "convs": row.convolutions,
+        }
+        table.rows.append([own[column.name] for column in columns])
+    return table
 
 
 def conventions(rows: Sequence[Cost], machine: Mapping[str, Any], precision: str) -> list[str]:
@@ -177,7 +191,3 @@ def _arithmetic(machine: Mapping[str, Any], precision: str) -> str:
     """The precision, and whether a GPU rounds fp32 on the way as PyTorch lets it."""
     rounds = precision == "fp32" and str(machine["device"]).startswith("cuda") and convolutions_round()
     return "fp32 (TF32 in convolutions)" if rounds else precision
-
-
-def _mib(value: int | None) -> str:
-    return "–" if value is None else f"{value / MIB:.1f}"

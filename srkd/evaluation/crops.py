@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from srkd.evaluation.results import Row
+from srkd.evaluation.result import Row
 
 RGB8 = NDArray[np.uint8]
 

@@ -13,8 +13,8 @@ from markupsafe import Markup
 from srkd.evaluation.charts import Axis, Series, chart, si
 from srkd.evaluation.curves import Run, thinned
 from srkd.evaluation.gather import Gathered, short_names
-from srkd.evaluation.results import Row, Summary
-from srkd.evaluation.tables import metric_text
+from srkd.evaluation.result import Row, Summary
+from srkd.metrics.metric import metric_text
 
 
 def cost_charts(results: Gathered) -> list[dict[str, Any]]:

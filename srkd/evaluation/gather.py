@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from srkd.evaluation.compare import check_protocols
-from srkd.evaluation.reading import ResultFile
-from srkd.evaluation.results import BICUBIC, Failure, Row, Summary
-from srkd.evaluation.tables import metric_text
+from srkd.evaluation.result import BICUBIC, Failure, Result, Row, Summary
+from srkd.metrics.metric import metric_text
 from srkd.types import InputError
 
 
@@ -91,7 +90,7 @@ class Gathered:
         return metric_text(self.headline, value) + unit
 
 
-def gather(files: Sequence[ResultFile]) -> Gathered:
+def gather(files: Sequence[Result]) -> Gathered:
     """Put result files together; a model whose name is taken by another one gets its file's name behind its own.
 
     Raises:
@@ -143,7 +142,7 @@ def short_names(names: Sequence[str], most: int = 26) -> dict[str, str]:
     return cut if len(set(cut.values())) == len(cut) and all(cut.values()) else {name: name for name in names}
 
 
-def _names(file: ResultFile, models: dict[str, dict[str, Any]]) -> dict[str, str]:
+def _names(file: Result, models: dict[str, dict[str, Any]]) -> dict[str, str]:
     """The name each model of `file` gets among `models`, which it is entered into."""
     records = {str(record.get("name")): record for record in file.models}
     names: dict[str, str] = {}
@@ -161,7 +160,7 @@ def _same(a: dict[str, Any], b: dict[str, Any]) -> bool:
     return {**a, "result": ""} == {**b, "result": ""}
 
 
-def _notes(files: Sequence[ResultFile], summary: Sequence[Summary]) -> list[str]:
+def _notes(files: Sequence[Result], summary: Sequence[Summary]) -> list[str]:
     notes = list(dict.fromkeys(warning for file in files for warning in file.warnings))
     for name in dict.fromkeys(item.set for item in summary):
         counts = sorted({item.n for item in summary if item.set == name})

@@ -1,36 +1,27 @@
 """Rows on the disk as they are found, so that a run that was interrupted goes on, and a finished one is not repeated.
 
-Beside `x.json` stands `x.partial.jsonl` while a run goes on: what the figures rest on in the first line, then a row a
+Beside `x.json` stands `x.partial.jsonl` while a run goes on: what the numbers rest on in the first line, then a row a
 line. A row of either file is taken over where model (by its checksum), set (by its files' names, sizes and times),
-protocol, windows, LPIPS, versions and hardware are those of the new run.
+columns, protocol, windows, LPIPS, versions, sources, hardware, threads and precision are those of the new run.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 from srkd.atomic import atomic_write_text
-from srkd.evaluation.reading import read_result
-from srkd.evaluation.results import BICUBIC, Key, Result, Row, key_of
-from srkd.evaluation.tables import flat
+from srkd.evaluation.result import BICUBIC, Key, Result, Row, flat, key_of, parse_result, read_result
 from srkd.types import InputError
 
-_FIELDS = ("set", "image", "model", "width", "seconds")
-_SAME = ("srkd_version", "srkd_git", "torch", "device", "hardware")
+_SAME = ("srkd_version", "sources", "torch", "device", "hardware", "threads", "precision")
 
 
 def plain(model: str) -> str:
     """A model's name without the plus of self-ensemble, or whose teacher it is: there may be one student more."""
     return model.partition(" (teacher of ")[0].removesuffix("+")
-
-
-def name_of_width(width: float) -> str:
-    """A width as text: 1/3 is one width, however many digits it has."""
-    return f"{width:.4g}"
 
 
 class Journal:
@@ -54,11 +45,12 @@ class Journal:
         self.earlier: list[dict[str, Any]] = []
         self.notice = ""
 
-    def keep(self, wanted: Collection[tuple[str, str, str]], protocol: str) -> None:
+    def keep(self, wanted: Collection[Key], columns: Collection[str], protocol: str) -> None:
         """Refuse to replace results that this run will not find again.
 
         Args:
-            wanted: set, `plain` model and `name_of_width` of what it will find.
+            wanted: set, image, `plain` model and width of what it will find.
+            columns: names of its metrics.
             protocol: description of its protocol.
 
         Raises:
@@ -67,38 +59,42 @@ class Journal:
         if not (self.reuse and self.result_path.exists()):
             return
         old = read_result(self.result_path)
-        found = {(row.set, plain(row.model), name_of_width(row.width)) for row in old.rows}
-        lost = sorted(found - {*wanted})
-        there = "{1} at width {2} on {0}".format(*lost[0]) if lost else ""
-        if not lost and old.protocol.get("description") != protocol:
-            there = f"figures of another protocol ({old.protocol.get('description')})"
+        known = {(*key[:3], f"{key[3]:.4g}") for key in wanted}
+        found = [(row.set, row.image, plain(row.model), f"{row.width:.4g}") for row in old.rows]
+        lost = [key for key in found if key not in known]
+        columns_lost = [name for name in old.columns() if name not in columns and name not in old.missing]
+        there = ""
+        if lost:
+            of_image = {key[:1] + key[2:] for key in lost} <= {key[:1] + key[2:] for key in known}
+            there = f"{len(lost)} of its {len(found)} rows: {lost[0][2]} at width {lost[0][3]} on {lost[0][0]}"
+            there += f"/{lost[0][1]}" if of_image else ""
+        elif columns_lost:
+            there = f"the column {columns_lost[0].upper()}"
+        elif old.protocol["description"] != protocol:
+            there = f"numbers of another protocol ({old.protocol['description']})"
         if there:
             raise InputError(
                 f"{self.result_path} holds {there}, which this command would drop: ask for it too, choose another file "
                 "(-o; --name of a sweep), or replace everything (--overwrite)."
             )
 
-    def begin(self, result: Result) -> list[Row]:
-        """Rows of earlier runs that hold for `result`; from now on rows can be added."""
+    def begin(self, result: Result, columns: Collection[str]) -> list[Row]:
+        """Rows of earlier runs that hold for `result`, which will have `columns`; from now on rows can be added."""
         rows: dict[Key, Row] = {}
-        for old, lines in (self._finished(), self._interrupted()) if self.reuse else ():
-            changed = _changed(old, result) if lines else []
-            if changed:
+        for old in (self._finished(), self._interrupted()) if self.reuse else ():
+            if old is None:
+                continue
+            changed = _changed(old, result)
+            if changed and old.rows:
                 self.notice = f"an earlier run's rows are computed anew: {', '.join(changed)} changed since."
-            else:
-                found = (row for row in lines if _same_origin(row, old, result) and self.wanted(row))
-                rows.update({key_of(row): row for row in found})
-                timing = dict(old.get("timing", {}))
+            elif not changed:
+                found = (row for row in old.rows if _same_origin(row, old, result) and self.wanted(row))
+                rows.update({key_of(row): row for row in found if row.metrics.keys() == set(columns)})
+                timing = dict(old.timing)
                 self.earlier += timing.pop("earlier", [])
                 self.earlier += [timing] if timing.get("network_seconds") else []
-        header = {
-            "protocol": result.protocol.record(),
-            "environment": result.environment,
-            "tile": result.tile,
-            "lpips": result.lpips,
-            "models": result.models,
-            "sets": result.sets,
-        }
+        header = json.loads(result.to_json())
+        header = {**header, "rows": [], "summary": [], "failures": []}
         atomic_write_text(self.path, "".join(f"{_line(entry)}\n" for entry in (header, *map(flat, rows.values()))))
         return list(rows.values())
 
@@ -111,53 +107,44 @@ class Journal:
         """The result file is written: the journal has done its work."""
         self.path.unlink(missing_ok=True)
 
-    def _finished(self) -> tuple[dict[str, Any], list[Row]]:
+    def _finished(self) -> Result | None:
         try:
-            rows = read_result(self.result_path).rows
-            return json.loads(self.result_path.read_text(encoding="utf-8")), rows
-        except (OSError, InputError):  # none, or damaged and given up by --overwrite
-            return {}, []
+            return read_result(self.result_path)
+        except InputError:  # none, or damaged and given up by --overwrite
+            return None
 
-    def _interrupted(self) -> tuple[dict[str, Any], list[Row]]:
+    def _interrupted(self) -> Result | None:
         try:
-            lines = self.path.read_text(encoding="utf-8").split("\n")[:-1]  # the last line may be half a line
-            header, *rows = [json.loads(line) for line in lines]
-            return header, [_row(line) for line in rows]
-        except (OSError, ValueError, KeyError, TypeError):
-            return {}, []
+            header, *rows = self.path.read_text(encoding="utf-8").split("\n")[:-1]  # the last line may be half a line
+            text = f'{header.removesuffix("}")}, "rows": [{", ".join(rows)}]}}'  # the last of two equal keys counts
+            return parse_result(text, self.path)
+        except (OSError, ValueError):
+            return None
 
 
-def _row(line: dict[str, Any]) -> Row:
-    metrics = {name: value for name, value in line.items() if name not in (*_FIELDS, "identical")}
-    fields = {name: line[name] for name in _FIELDS}
-    return Row(**fields, metrics={name: math.inf if value is None else value for name, value in metrics.items()})
+def _changed(old: Result, new: Result) -> list[str]:
+    """What numbers rest on that was otherwise in an earlier run."""
+    then, now = json.loads(_line(_grounds(old))), json.loads(_line(_grounds(new)))
+    return [name for name, value in now.items() if value != then[name]]
 
 
-def _changed(header: dict[str, Any], result: Result) -> list[str]:
-    """What figures rest on that was otherwise in an earlier run."""
-    now = {
-        "protocol": result.protocol.record(),
-        "tile": result.tile,
-        "lpips": result.lpips,
-        **{name: result.environment.get(name) for name in _SAME},
-    }
-    then = {**header, **header.get("environment", {})}
-    return [name for name, value in json.loads(_line(now)).items() if value != then.get(name)]
+def _grounds(result: Result) -> dict[str, Any]:
+    own = {name: result.environment.get(name) for name in _SAME}
+    return {"protocol": result.protocol, "tile": result.tile, "lpips": result.lpips, **own}
 
 
-def _same_origin(row: Row, header: dict[str, Any], result: Result) -> bool:
+def _same_origin(row: Row, old: Result, new: Result) -> bool:
     """Whether the row's model and set are there, then and now, as the same files."""
 
-    def stamp(records: list[dict[str, Any]], name: str, mark: str) -> Any:
-        return next((record.get(mark, "") for record in records if record.get("name") == name), None)
+    def stamp(result: Result, name: str) -> Any:
+        return next((record.get("stamp", "") for record in result.sets if record.get("name") == name), None)
 
-    weights = stamp(result.models, row.model, "sha256")
-    files = stamp(result.sets, row.set, "stamp")
+    weights, files = new.record(row.model).get("sha256"), stamp(new, row.set)
     return (
         bool(weights or row.model == BICUBIC)
-        and weights == stamp(header.get("models", []), row.model, "sha256")
+        and weights == old.record(row.model).get("sha256")
         and bool(files)
-        and files == stamp(header.get("sets", []), row.set, "stamp")
+        and files == stamp(old, row.set)
     )
 
 

@@ -17,7 +17,7 @@ from srkd.compat.foreign import Foreign
 from srkd.compat.loading import network_in
 from srkd.data.download import checked
 from srkd.evaluation.protocols import Protocol
-from srkd.evaluation.results import BICUBIC
+from srkd.evaluation.result import BICUBIC
 from srkd.imaging.resize import imresize
 from srkd.inference.ensemble import SelfEnsemble
 from srkd.inference.forward import takes_luma, upscale_image, upscale_plane

@@ -28,7 +28,7 @@ from srkd.evaluation.crops import (
 from srkd.evaluation.gather import Gathered
 from srkd.evaluation.models import Upscale, bicubic, with_upscaler
 from srkd.evaluation.protocols import PROTOCOLS, Protocol, Sample, protocol_of
-from srkd.evaluation.results import BICUBIC
+from srkd.evaluation.result import BICUBIC
 from srkd.evaluation.scoring import pair_names
 from srkd.evaluation.sets import TestSet, find_set
 from srkd.imaging.files import list_images, read_image, to_rgb8

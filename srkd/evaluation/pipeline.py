@@ -21,7 +21,7 @@ from srkd.evaluation.journal import Journal
 from srkd.evaluation.models import Candidate
 from srkd.evaluation.perceptual import PerceptualColumn
 from srkd.evaluation.protocols import Protocol, Sample
-from srkd.evaluation.results import Failure, Result, Row, key_of
+from srkd.evaluation.result import Failure, Result, Row, key_of
 from srkd.evaluation.sets import TestSet
 from srkd.types import InputError
 
@@ -71,13 +71,15 @@ class Run:
     def __init__(
         self,
         runners: Sequence[Candidate],
+        protocols: Sequence[Protocol],
         results: Sequence[Result],
         lpips: PerceptualColumn | None,
         journals: Sequence[Journal],
         known: Sequence[Sequence[Row]],
         on_image: OnImage | None,
     ) -> None:
-        self.runners, self.results, self.lpips, self.journals = runners, results, lpips, journals
+        self.runners, self.protocols, self.results = runners, protocols, results
+        self.lpips, self.journals = lpips, journals
         self.on_image = on_image
         self.known = [{key_of(row): row for row in rows} for rows in known] or [{} for _ in results]
         self.likeness: dict[str, float] = {}
@@ -125,9 +127,9 @@ class Run:
         """In a thread."""
         began = time.perf_counter()
         gt, lq = test_set.read(index)
-        kinds = {result.protocol.for_luma_networks: result.protocol for result in self.results}
+        kinds = {protocol.for_luma_networks: protocol for protocol in self.protocols}
         samples = {kind: protocol.sample(gt, lq, test_set.images[index]) for kind, protocol in kinds.items()}
-        scale = self.results[0].protocol.scale
+        scale = self.protocols[0].scale
         likeness = None if lq is None or index >= RE_DERIVED else lr_likeness(gt, lq, scale)
         return _Read(samples, likeness, time.perf_counter() - began)
 
@@ -146,22 +148,22 @@ class Run:
                 self.likeness[set_name] = min(likeness, self.likeness.get(set_name, likeness))
         for runner in self.runners:
             made: dict[bool, tuple[NDArray[Any], float]] = {}
-            for index, result in enumerate(self.results):
+            for index, (result, protocol) in enumerate(zip(self.results, self.protocols, strict=True)):
                 row = Row(set_name, name, runner.model, runner.width, {}, None)
                 earlier = self.known[index].get(key_of(row))
                 if earlier:
                     self.pending.append(_Pending(index, earlier, None, None))
                     continue
-                kind = result.protocol.for_luma_networks
+                kind = protocol.for_luma_networks
                 try:
                     if kind not in made:
                         made[kind] = self._upscaled(runner, samples[kind])
                     sr, seconds = made[kind]
-                    more = self._perceptual(result, sr, samples[kind].gt)
+                    more = self._perceptual(result, protocol, sr, samples[kind].gt)
                 except (InputError, RuntimeError) as error:  # RuntimeError: out of memory, for one
                     result.failures.append(Failure(set_name, name, runner.model, str(error)))
                     continue
-                future = pool.submit(self._score, result.protocol, sr, samples[kind].gt, more)
+                future = pool.submit(self._score, protocol, sr, samples[kind].gt, more)
                 self.pending.append(_Pending(index, replace(row, seconds=seconds), future, sr))
             while len(self.pending) > 4 * self.workers * len(self.results):
                 self._settle()
@@ -173,12 +175,12 @@ class Run:
         self.clock["network"] += seconds
         return sr, seconds
 
-    def _perceptual(self, result: Result, sr: NDArray[Any], gt: NDArray[Any]) -> dict[str, float]:
+    def _perceptual(self, result: Result, protocol: Protocol, sr: NDArray[Any], gt: NDArray[Any]) -> dict[str, float]:
         """LPIPS where it is asked for and there; here and not in a thread, as it takes all cores or the GPU itself."""
         if not self.lpips or not self.lpips.metric or "lpips" in result.missing:
             return {}
         began = time.perf_counter()
-        value = self.lpips.metric(sr, gt, crop_border=result.protocol.scale)
+        value = self.lpips.metric(sr, gt, crop_border=protocol.scale)
         self.clock["metrics"] += time.perf_counter() - began
         return {"lpips": value}
 

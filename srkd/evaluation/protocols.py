@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from srkd.data.degradation import PAPER_SIGMA, Degradation, degrade
 from srkd.imaging.color import rgb_to_y
 from srkd.imaging.resize import imresize, mod_crop
+from srkd.metrics.metric import Metric, metric_of
 from srkd.metrics.psnr import psnr, psnr_from_arrays
 from srkd.metrics.ssim import ssim, ssim_from_arrays
 from srkd.registry import METRICS
@@ -66,6 +67,14 @@ class Protocol(ABC):
     @abstractmethod
     def describe(self) -> str:
         """One line that belongs under every table."""
+
+    def columns(self) -> list[str]:
+        """Names of the metrics."""
+        return ["psnr", "ssim"]
+
+    def kinds(self) -> dict[str, Metric]:
+        """What those columns are that their names don't say."""
+        return {}
 
     def unlike_tables(self) -> list[str]:
         """What papers' tables do otherwise, a sentence each; empty where the figures are made like theirs."""
@@ -173,10 +182,29 @@ class Chosen(Protocol):
 
     Args:
         metrics: by the name of its column, the registered metric and its options.
+        better: which way a column gets better, where that is said.
     """
 
     name: ClassVar[str] = "chosen"
     metrics: Mapping[str, tuple[str, Mapping[str, Any]]] = field(default_factory=dict[str, Any])
+    better: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def columns(self) -> list[str]:
+        """As the option file names them."""
+        return list(self.metrics)
+
+    def kinds(self) -> dict[str, Metric]:
+        """As the registered metrics say, or the option file."""
+        found = {name: metric_of(name, METRICS.get(kind)) for name, (kind, _) in self.metrics.items()}
+        lower = {name: True for name, better in self.better.items() if better == "lower"}
+        return {name: dataclasses.replace(metric, lower_better=lower.get(name, metric.lower_better))
+                for name, metric in found.items()}  # fmt: skip
+
+    def record(self) -> dict[str, Any]:
+        """Without what decides about no number."""
+        record = super().record()
+        del record["better"]
+        return record
 
     def prepare(self, gt: NDArray[np.uint8], lq: NDArray[np.uint8] | None = None) -> Sample:
         """As `y`."""

@@ -24,7 +24,7 @@ from srkd.evaluation.curves import METRICS_FILE, Run, read_run
 from srkd.evaluation.figures import cost_charts, gain_charts, gain_over, training_charts
 from srkd.evaluation.gather import Gathered
 from srkd.evaluation.pictures import Scene, Shot, origin
-from srkd.evaluation.tables import metric_text
+from srkd.metrics.metric import metric_text
 from srkd.types import InputError
 
 PICTURE_BYTES = 8_000_000

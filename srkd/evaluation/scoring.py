@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srkd.evaluation.protocols import Protocol
-from srkd.evaluation.results import Failure, Result, Row, Summary, mean
+from srkd.evaluation.result import Failure, Result, Row, Summary, mean
 from srkd.evaluation.sets import find_set
 from srkd.imaging.files import list_images, read_image, to_rgb8
 from srkd.provenance import environment
@@ -57,7 +57,7 @@ def score_folder(sr_dir: str | Path, gt_dir: str, *, protocol: Protocol) -> Resu
     files = {path.stem: path for path in list_images(sr_dir)}
     pairs = pair_names(list(files), list(truth.images))
     name = Path(sr_dir).resolve().name
-    result = Result(protocol, [{"name": name, "path": str(sr_dir)}], dict(environment("cpu")))
+    result = Result(protocol.record(), [{"name": name, "path": str(sr_dir)}], dict(environment("cpu")))
     wrong: list[str] = []
     for index, image in enumerate(truth.images):
         try:

@@ -92,7 +92,7 @@ def difference(a: ArrayLike, b: ArrayLike, *, pairs: bool) -> Estimate:
     Args:
         a: a value for each image and seed of the baseline; one column where it has one run, or no seed at all.
         b: likewise of the arm.
-        pairs: whether column k of both is one seed. One column is compared with each of the other side's.
+        pairs: whether column k of both is one seed. One column alone is compared with each of the other side's.
     """
     first, second = np.asarray(a, np.float64), np.asarray(b, np.float64)
     paired_up = pairs or 1 in (first.shape[1], second.shape[1])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from srkd.atomic import atomic_write_text
 from srkd.evaluation.compare import Comparison
-from srkd.evaluation.results import BICUBIC
+from srkd.evaluation.result import BICUBIC
 from srkd.evaluation.statistics import LEAST, LEVEL, Estimate, deviation, power, seeds_needed
 from srkd.metrics.metric import Metric
 from srkd.table import Column, Table

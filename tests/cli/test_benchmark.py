@@ -203,7 +203,7 @@ def test_lpips_without_weights_says_so_and_exits_0(folder, checkpoint, tmp_path,
         "lpips": "no weights: srkd data get-model vgg16"
     }
     printed = capsys.readouterr().out
-    assert "– (no weights)" in printed and "LPIPS has no figures: no weights: srkd data get-model vgg16." in printed
+    assert "– (no weights)" in printed and "LPIPS has no numbers: no weights: srkd data get-model vgg16." in printed
 
 
 def test_ctrl_c_keeps_what_was_found(folder, checkpoint, tmp_path, monkeypatch, capsys):

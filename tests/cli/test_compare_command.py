@@ -6,7 +6,7 @@ import pytest
 
 from srkd.cli import main
 from srkd.evaluation.protocols import protocol_of
-from srkd.evaluation.results import Result, Row
+from srkd.evaluation.result import Result, Row
 from srkd.evaluation.tables import write_result
 
 MACHINE = {"srkd_version": "1", "torch": "2", "hardware": "abacus", "device": "cpu", "threads": 1}
@@ -18,7 +18,7 @@ def write(path, model, *, shift=0.0, seed=0, n=100, protocol="y"):
     rows = [
         Row("Urban100", f"i{k:03}", model, 1.0, {"psnr": value, "ssim": 0.9}, 0.1) for k, value in enumerate(values)
     ]
-    write_result(path, Result(protocol_of(protocol, 4), [{"name": model}], MACHINE, rows))
+    write_result(path, Result(protocol_of(protocol, 4).record(), [{"name": model}], MACHINE, rows))
 
 
 @pytest.fixture

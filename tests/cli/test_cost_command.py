@@ -15,7 +15,7 @@ def test_cost_of_the_trained_widths(checkpoint, tmp_path, capsys):
     ]
     assert content["rows"][0]["latency"]["runs"] == 2 and content["environment"]["device"] == "cpu"
     printed = capsys.readouterr().out
-    assert "multi-adds 720p" in printed and "FLOPs 256²" in printed and "median ms" in printed and "NTIRE" in printed
+    assert "multi-adds 720p" in printed and "FLOPs 256²" in printed and "median, ms" in printed and "NTIRE" in printed
 
 
 def test_counting_alone_runs_nothing(checkpoint, capsys):

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from srkd.cli import main
@@ -28,7 +30,7 @@ def test_every_option_of_every_component_is_shown(kind, registry, capsys):
 def test_option_has_type_default_and_meaning(capsys):
     assert main(["list", "networks", "EDSR"]) == 0
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "res_scale" in line]
-    cells = [cell.strip() for cell in line.strip("│").split("│")]
+    cells = re.split(r"\s{3,}", line.strip())
     assert cells[:3] == ["res_scale", "float", "1.0"] and cells[3].startswith("factor on each block's residual")
 
 

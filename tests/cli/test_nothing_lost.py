@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -53,7 +54,7 @@ def test_benchmark_does_not_drop_what_it_is_not_asked_for(checkpoint, small, tmp
     assert benchmark(checkpoint, small, out, "--widths", "0.5") == 2
     assert "at width 1 on small, which this command would drop" in capsys.readouterr().err
     assert benchmark(checkpoint, small, out, "--widths", "1,0.5", "--protocol", "rgb") == 2
-    assert "figures of another protocol" in capsys.readouterr().err
+    assert "numbers of another protocol" in capsys.readouterr().err
     assert out.read_bytes() == before
     assert benchmark(checkpoint, small, out, "--widths", "1,0.5,0.25") == 0
     assert benchmark(checkpoint, small, out, "--widths", "0.5", "--overwrite") == 0
@@ -184,3 +185,87 @@ def test_a_checkpoint_that_does_not_fit_is_an_error_of_the_disk(checkpoint, tmp_
     with pytest.raises(OSError, match=r"x\.pth cannot be written: \[enforce fail"):
         save_network(tmp_path / "x.pth", network_of(network))
     assert not list(tmp_path.glob("*x*.pth"))
+
+
+@pytest.fixture
+def two_sets(photo, tmp_path):
+    for name in ("first", "second"):
+        for number in range(3):
+            write_image(tmp_path / name / f"p{number}.png", photo[number : 24 + number, :24].copy())
+    return [str(tmp_path / "first"), str(tmp_path / "second")]
+
+
+def test_a_narrower_benchmark_is_refused_and_a_wider_one_goes_on(checkpoint, two_sets, tmp_path, capsys):
+    out = tmp_path / "x.json"
+    first, second = two_sets
+    base = ["benchmark", str(checkpoint), "--device", "cpu", "-o", str(out), "--sets"]
+    assert main([*base, first]) == 0
+    assert main([*base, first, second]) == 0  # wider
+    assert "9 of 18 rows are from an earlier run" in capsys.readouterr().out
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("x.*")}
+    assert len(before) == 4
+    for narrower, said in (
+        ([first], "9 of its 18 rows: bicubic at width 1 on second"),
+        ([first, second, "--limit", "2"], "6 of its 18 rows: bicubic at width 1 on first/p2"),
+        ([first, second, "--widths", "1"], "6 of its 18 rows: net at width 0.5 on first"),
+        ([first, second, "--self-ensemble"], "numbers of another protocol"),
+    ):
+        assert main([*base, *narrower]) == 2
+        assert f"holds {said}" in capsys.readouterr().err
+        assert {path.name: path.read_bytes() for path in tmp_path.glob("x.*")} == before
+    assert main([*base, first, "--limit", "2", "--overwrite"]) == 0
+    assert len(json.loads(out.read_text())["rows"]) == 6
+
+
+class Nearness:
+    """What LPIPS does, without its weights."""
+
+    def __call__(self, sr, gt, *, crop_border):
+        return float(np.abs(sr.astype(float) - gt).mean() / 255)
+
+
+def test_a_column_that_was_there_is_not_dropped(checkpoint, small, tmp_path, capsys, monkeypatch):
+    from srkd.evaluation.perceptual import PerceptualColumn
+
+    column = PerceptualColumn({"backbone": "alex", "version": "0.1", "file": "x", "sha256": "0"}, Nearness())
+    monkeypatch.setattr("srkd.evaluation.perceptual.perceptual_column", lambda *_, **__: column)
+    out = tmp_path / "x.json"
+    assert benchmark(checkpoint, small, out, "--lpips", "alex") == 0
+    assert benchmark(checkpoint, small, out, "--lpips", "alex") == 0
+    assert "9 of 9 rows are from an earlier run" in capsys.readouterr().out
+    before = out.read_bytes()
+    assert benchmark(checkpoint, small, out) == 2
+    assert "holds the column LPIPS, which this command would drop" in capsys.readouterr().err
+    assert out.read_bytes() == before
+
+
+@pytest.mark.parametrize("change", ["threads", "sources", "torch", "precision", "device"])
+def test_rows_of_other_sources_threads_or_versions_are_not_mixed_in(change, checkpoint, small, tmp_path, capsys):
+    out = tmp_path / "x.json"
+    assert benchmark(checkpoint, small, out) == 0
+    content = json.loads(out.read_text())
+    content["environment"][change] = 2 if change == "threads" else "other"
+    for row in content["rows"]:
+        row["psnr"] += 1
+    out.write_text(json.dumps(content))
+    capsys.readouterr()
+    assert benchmark(checkpoint, small, out) == 0
+    assert f"an earlier run's rows are computed anew: {change} changed since." in capsys.readouterr().out
+    assert json.loads(out.read_text())["rows"][0]["psnr"] == pytest.approx(content["rows"][0]["psnr"] - 1)
+
+
+def test_an_edit_of_a_metric_in_an_edited_checkout_is_noticed(tmp_path):
+    from srkd import provenance
+
+    package = tmp_path / "srkd"
+    for room in ("metrics", "networks", "data", "evaluation"):
+        (package / room).mkdir(parents=True)
+    for name in ("metrics/psnr.py", "data/degradation.py", "data/cache.py", "evaluation/report.html"):
+        (package / name).write_text("1")
+    before = provenance.hash_of_sources(package)
+    (package / "data/cache.py").write_text("2")  # no number rests on it
+    (package / "evaluation/report.html").write_text("2")
+    assert provenance.hash_of_sources(package) == before
+    (package / "metrics/psnr.py").write_text("2")
+    assert provenance.hash_of_sources(package) != before
+    assert provenance.sources() == provenance.hash_of_sources(Path(provenance.__file__).parent)

@@ -165,7 +165,7 @@ def test_a_sweep_end_to_end(write, tmp_path, photographs, capsys, monkeypatch):
     assert [model["name"] for model in result["models"]] == ["bicubic", *names]
     assert {path.stem for path in (out / "logs").iterdir()} == set(names)
     comparison = (out / "comparison.md").read_text()
-    assert "tiny_lr-1e-2 – tiny_lr-1e-3" in comparison and "over runs: arm" in comparison
+    assert "| tiny_lr-1e-2 | tiny_lr-1e-3 |" in comparison and "seed by seed" in comparison
     assert "tiny_lr-1e-2_seed1" in (out / "report.html").read_text()
     assert "Finished already: 0 of 4 runs." in capsys.readouterr().out
 
@@ -219,7 +219,7 @@ def test_a_run_that_fails_does_not_stop_the_others(write, tmp_path, photographs,
     assert f"failed  tiny_seed0 (exit status 2; log: {log}): srkd: the disk is full" in lines
     assert "done    tiny_seed1" in lines
     comparison = (tmp_path / "results/mine/comparison.md").read_text()  # one arm is left: against bicubic
-    assert "tiny – bicubic" in comparison and (tmp_path / "results/mine/report.html").exists()
+    assert "| tiny | bicubic |" in comparison and (tmp_path / "results/mine/report.html").exists()
 
 
 def test_an_interruption_saves_and_the_same_command_goes_on(write, tmp_path, photographs, started):

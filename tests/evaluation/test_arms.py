@@ -5,7 +5,7 @@ import pytest
 from srkd.evaluation import models
 from srkd.evaluation.arms import pairs, read_arms
 from srkd.evaluation.protocols import protocol_of
-from srkd.evaluation.results import BICUBIC, Result, Row
+from srkd.evaluation.result import BICUBIC, Result, Row
 from srkd.evaluation.tables import write_result
 from srkd.types import InputError
 
@@ -21,7 +21,7 @@ def write(path, contents, shift=0.0):
         for model, widths in contents.items()
         for width in widths
     ]
-    write_result(path, Result(protocol_of("y", 4), [{"name": model} for model in contents], MACHINE, rows))
+    write_result(path, Result(protocol_of("y", 4).record(), [{"name": model} for model in contents], MACHINE, rows))
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def test_nothing_to_compare_is_said(specs, baseline, said, here):
 
 
 def test_a_file_without_images_is_refused(here):
-    write_result(here / "empty.json", Result(protocol_of("y", 4), [], MACHINE))
+    write_result(here / "empty.json", Result(protocol_of("y", 4).record(), [], MACHINE))
     with pytest.raises(InputError, match=r"empty\.json holds no image"):
         read_arms(["empty.json"])
     assert math.isclose(read_arms(["all.json:csd_s1"])[0].width, 1 / 3)

@@ -35,8 +35,8 @@ def test_protocols_that_shrink_alike_share_the_upscaling(network, folder):
 def test_y_and_paper_y_of_a_luma_network_are_those_of_separate_runs(folder):
     luma = EDSR(num_in_ch=1, num_out_ch=1, num_feat=4, num_block=0, upscale=2, rgb_mean=(0.0,)).eval()
     sets, protocols = [find_set(str(folder))], [protocol_of("y", 2), protocol_of("paper-y", 2)]
-    for result in benchmarks([Model("n", luma)], sets, protocols=protocols):
-        alone = benchmark([Model("n", luma)], sets, protocol=result.protocol)
+    for result, protocol in zip(benchmarks([Model("n", luma)], sets, protocols=protocols), protocols, strict=True):
+        alone = benchmark([Model("n", luma)], sets, protocol=protocol)
         assert [row.metrics for row in result.rows] == [row.metrics for row in alone.rows]
 
 
@@ -59,7 +59,7 @@ def test_self_ensemble_is_the_mean_of_eight_and_is_written_with_a_plus(name, net
             plane = SelfEnsemble(network)(torch.from_numpy(lq / 255).float()[None, None])[0, 0].double().numpy() * 255
         assert np.abs(seen["n+"] - plane).max() < 1e-3
     assert [row.model for row in result.rows] == ["bicubic", "n+"] == [model["name"] for model in result.models]
-    assert result.protocol.record()["self_ensemble"] and "with self-ensemble" in result.protocol.describe()
+    assert result.protocol["self_ensemble"] and "with self-ensemble" in result.protocol["description"]
     assert any("EDSR+" in line for line in result.warnings)
 
 

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from srkd.evaluation.arms import Arm, Run
 from srkd.evaluation.compare import ALL, compare, uneven_warnings
 from srkd.evaluation.protocols import Chosen, protocol_of
-from srkd.evaluation.reading import ResultFile
-from srkd.evaluation.results import Row
+from srkd.evaluation.result import Result, Row
 from srkd.evaluation.words import notes, power_sentence, seed_by_seed, sentence, table_of
 from srkd.types import InputError
 
@@ -28,7 +27,7 @@ def arm(name, *runs, protocol=None, metric="psnr", width=1.0, lpips=None, warnin
         model = f"{name}_seed{number}" if named else name
         models = [{"name": model, **(origins[number] if origins else {})}]
         path = Path(f"{name}{number}.json")
-        file = ResultFile(path, record, models, {}, list(rows.values()), [], [], lpips, list(warnings))
+        file = Result(record, models, {}, list(rows.values()), lpips=lpips, warnings=list(warnings), path=path)
         made.append(Run(file, model, width, rows))
     return Arm(name, width, tuple(made))
 

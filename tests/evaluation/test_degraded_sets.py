@@ -12,7 +12,7 @@ from srkd.evaluation.benchmark import benchmark
 from srkd.evaluation.gather import gather
 from srkd.evaluation.pictures import take_pictures
 from srkd.evaluation.protocols import degradation_of, protocol_of
-from srkd.evaluation.reading import read_result
+from srkd.evaluation.result import read_result
 from srkd.evaluation.sets import TestSet
 from srkd.evaluation.tables import write_result
 from srkd.imaging.files import write_image
@@ -82,7 +82,7 @@ def test_the_result_says_so_and_compares_with_its_like_only(images, tmp_path, ca
     capsys.readouterr()
     # what was found before is neither dropped nor taken for bicubic's
     assert main([*command, str(noisy)]) == 2
-    assert "figures of another protocol" in capsys.readouterr().err
+    assert "numbers of another protocol" in capsys.readouterr().err
     assert main([*command, str(noisy), "--overwrite"]) == 0
     assert json.loads(noisy.read_text())["summary"][0]["psnr"] == json.loads(plain.read_text())["summary"][0]["psnr"]
 

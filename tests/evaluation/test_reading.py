@@ -5,14 +5,13 @@ import pytest
 
 from srkd.evaluation.benchmark import Result
 from srkd.evaluation.protocols import protocol_of
-from srkd.evaluation.reading import read_result
-from srkd.evaluation.results import Failure, Row, Summary
+from srkd.evaluation.result import Failure, Row, Summary, read_result
 from srkd.evaluation.tables import write_result
 from srkd.types import InputError
 
 MACHINE = {"srkd_version": "1", "torch": "2", "hardware": "abacus", "device": "cpu", "threads": 1}
 RESULT = Result(
-    protocol_of("y", 4),
+    protocol_of("y", 4).record(),
     [{"name": "bicubic"}, {"name": "net", "iter": 5, "network": None}],
     MACHINE,
     [
@@ -32,14 +31,15 @@ def path(tmp_path):
 def test_what_is_read_is_what_was_written(path):
     read = read_result(path)
     assert (read.rows, read.summary, read.failures) == (RESULT.rows, RESULT.summary, RESULT.failures)
-    assert (read.protocol, read.models, read.environment) == (RESULT.protocol.record(), RESULT.models, MACHINE)
+    assert (read.protocol, read.models, read.environment) == (RESULT.protocol, RESULT.models, MACHINE)
     assert read.path == path
 
 
 @pytest.mark.parametrize(
     ("keys", "value", "said"),
     [
-        (("schema",), 2, "schema is 2; this srkd reads schema 1"),
+        (("schema",), 3, "schema is 3; this srkd reads schema 1 and 2"),
+        (("schema",), True, "schema is True"),
         (("rows", 0, "psnr"), "30.1", r"rows\[0\]\.psnr is '30\.1', which is no number"),
         (("rows", 0, "psnr"), True, r"rows\[0\]\.psnr is True"),
         (("rows", 0, "psnr"), None, r"rows\[0\]\.psnr is null"),

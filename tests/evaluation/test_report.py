@@ -22,8 +22,7 @@ from srkd.evaluation.charts import Axis, Series, chart, si, standalone
 from srkd.evaluation.crops import Window, best_window, captioned, choose_images, cut, difference, heat, side_by_side
 from srkd.evaluation.curves import read_run, thinned
 from srkd.evaluation.gather import gather, short_names
-from srkd.evaluation.reading import read_result
-from srkd.evaluation.results import Row
+from srkd.evaluation.result import Row, read_result
 from srkd.types import InputError
 
 

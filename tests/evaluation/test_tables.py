@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from srkd.evaluation.benchmark import Result, mean
 from srkd.evaluation.protocols import protocol_of
-from srkd.evaluation.results import Failure, Row, Summary
-from srkd.evaluation.tables import cells, headings, metric_text, notes, to_csv, to_json, to_latex, write_result
+from srkd.evaluation.result import Failure, Row, Summary
+from srkd.evaluation.tables import notes, rows_of, summary_of, write_result
+from srkd.metrics.metric import metric_text
 from srkd.types import InputError
 
 MACHINE = {"srkd_version": "1", "torch": "2", "hardware": "abacus", "device": "cpu", "threads": 1}
@@ -20,7 +21,7 @@ def result_of(values, failures=()):
     rows = [Row("Set5", f"i{n}", "m", 0.5, {"psnr": value, "ssim": 0.9}, 0.01) for n, value in enumerate(values)]
     metrics = {"psnr": mean(values), "ssim": 0.9}
     summary = [Summary("Set5", "m", 0.5, len(rows), len(rows) + len(failures), metrics, 12345, 67_890_000_000, 0.01)]
-    return Result(protocol_of("y", 4), [{"name": "m"}], MACHINE, rows, summary, list(failures))
+    return Result(protocol_of("y", 4).record(), [{"name": "m"}], MACHINE, rows, summary, list(failures))
 
 
 def test_three_files_with_the_same_numbers(tmp_path):
@@ -30,7 +31,7 @@ def test_three_files_with_the_same_numbers(tmp_path):
     assert len(list((tmp_path / "new").iterdir())) == 4
 
     content = json.loads(paths[0].read_text())
-    assert content["schema"] == 1 and content["protocol"]["name"] == "y" and content["protocol"]["scale"] == 4
+    assert content["schema"] == 2 and content["protocol"]["name"] == "y" and content["protocol"]["scale"] == 4
     assert content["rows"][0] == {
         "set": "Set5",
         "image": "i0",
@@ -69,7 +70,7 @@ def test_json_is_strict_and_says_identical_exactly_where_psnr_is_infinite(values
     def refuse(constant):
         raise AssertionError(constant)
 
-    content = json.loads(to_json(result_of(values)), parse_constant=refuse)
+    content = json.loads(result_of(values).to_json(), parse_constant=refuse)
     for row, value in zip(content["rows"], values, strict=True):
         assert row["psnr"] == (None if math.isinf(value) else value)
         assert ("identical" in row) == math.isinf(value)
@@ -81,7 +82,7 @@ def test_digits():
     assert [metric_text("ssim", 0.811269), metric_text("ssim", None)] == ["0.8113", "–"]
 
 
-def test_latex_escapes_names_and_marks_the_best_of_each_set():
+def test_latex_escapes_names_and_marks_the_best_of_each_set(tmp_path):
     result = result_of([30.0])
     metrics = {"a_b+": {"psnr": 31.25, "ssim": 0.9}, "c&d": {"psnr": 30.5, "ssim": 0.9, "lpips": 0.1}}
     result.summary = [
@@ -91,7 +92,7 @@ def test_latex_escapes_names_and_marks_the_best_of_each_set():
     ]
     result.rows = [Row("Set5", "i", "c&d", 1.0, metrics["c&d"], None)]
     result.warnings = ["50 % of it"]
-    lines = to_latex(result).splitlines()
+    lines = write_result(tmp_path / "x.json", result)[3].read_text().splitlines()
     assert r"Set5 & a\_b+ & 1 & \textbf{31.250} & \textbf{0.9000} & -- & -- & -- & -- \\" in lines
     assert r"Set14 & c\&d & 1 & 30.500 & \textbf{0.9000} & \textbf{0.1000} & -- & -- & -- \\" in lines
     assert lines.count(r"\midrule") == 2 and "% Warning: 50 % of it" in lines
@@ -103,6 +104,7 @@ def test_latex_escapes_names_and_marks_the_best_of_each_set():
 def test_columns_without_figures_say_why():
     result = result_of([30.0])
     result.missing = {"lpips": "no weights: srkd data get-model alexnet"}
-    assert "– (no weights)" in cells(result.summary[0], result) and headings(result)[5] == "LPIPS"
-    assert "LPIPS has no figures: no weights: srkd data get-model alexnet." in notes(result)
-    assert to_csv(result).splitlines()[1].split(",")[6] == ""
+    table = summary_of(result)
+    assert "– (no weights)" in table.rows[0] and table.columns[5].name == "LPIPS"
+    assert "LPIPS has no numbers: no weights: srkd data get-model alexnet." in notes(result)
+    assert rows_of(result).csv().splitlines()[1].split(",")[6] == ""

@@ -1,0 +1,279 @@
+"""The one definition of a result: what a benchmark found, how it is written, and how files of any schema are read.
+
+A result file is JSON, schema 2: the fields of `Result`. Metrics stand beside the other keys of a row, and an infinite
+one is `null`, with `"identical": true` beside it. Schema 1, of version 0.1, has no `metrics`; it is read too.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, field, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pydantic
+from pydantic.dataclasses import dataclass
+
+from srkd.data.degradation import Degradation
+from srkd.metrics.metric import Metric, metric_of
+from srkd.types import InputError, WorkError
+
+SCHEMA = 2
+BICUBIC = "bicubic"
+"""The model that is always there: bicubic interpolation."""
+
+_STRICT = pydantic.ConfigDict(strict=True, extra="forbid")
+Width = Annotated[float, pydantic.Field(gt=0, le=1)]
+Number = Annotated[float, pydantic.Field(allow_inf_nan=True)]
+Seconds = Annotated[float, pydantic.Field(allow_inf_nan=False)]
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Row:
+    """One image at one width; an infinite PSNR is `math.inf`."""
+
+    set: str
+    image: str
+    model: str
+    width: Width
+    metrics: dict[str, Number]
+    seconds: Seconds | None
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Failure:
+    """An image that could not be evaluated; `model` is empty where it could not be read."""
+
+    set: str
+    image: str
+    model: str
+    reason: str
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Summary:
+    """Means over a set; `n` of `n_expected` images."""
+
+    set: str
+    model: str
+    width: Width
+    n: int
+    n_expected: int
+    metrics: dict[str, Number]
+    params: int | None
+    multi_adds: int | None
+    seconds: Seconds | None
+
+
+def _protocol(record: dict[str, Any]) -> dict[str, Any]:
+    """The record of a protocol, checked; files may have keys of later versions."""
+    _Protocol.model_validate(record)
+    return record
+
+
+class _Protocol(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(strict=True, extra="allow")
+    name: str
+    scale: int
+    description: str
+    degradation: Degradation | None = None
+    metrics: dict[str, Any] = {}
+
+
+@dataclass(config=pydantic.ConfigDict(strict=True, extra="ignore"))
+class Result:
+    """Everything that is known of models on test sets in one protocol.
+
+    Attributes:
+        protocol: how the numbers were made: name, scale, description and what else decides (`Protocol.record`).
+        models: name and origin of each model.
+        environment: versions, hardware, threads and precision, and the hash of the sources.
+        rows: one for each image, model and width.
+        summary: one for each set, model and width.
+        failures: images left out.
+        sets: name, origin and number of images of each set, and a stamp that changes with its files.
+        tile: side of the windows that networks saw, in low-resolution pixels; 0: whole images; `auto`.
+        lpips: which LPIPS the column of that name is; None without one.
+        missing: columns that were asked for and have no numbers, with the reason.
+        warnings: why numbers do not compare with papers' tables, or are not what they seem; a sentence each.
+        timing: seconds of the run and where they went.
+        metrics: what each column is, where it is not what its name says.
+        path: the file it was read from.
+    """
+
+    protocol: Annotated[dict[str, Any], pydantic.AfterValidator(_protocol)]
+    models: list[dict[str, Any]]
+    environment: dict[str, str | int | float | bool | None]
+    rows: list[Row] = field(default_factory=list[Row])
+    summary: list[Summary] = field(default_factory=list[Summary])
+    failures: list[Failure] = field(default_factory=list[Failure])
+    sets: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    tile: int | str = 0
+    lpips: dict[str, Any] | None = None
+    missing: dict[str, str] = field(default_factory=dict[str, str])
+    warnings: list[str] = field(default_factory=list[str])
+    timing: dict[str, Any] = field(default_factory=dict[str, Any])
+    metrics: dict[str, Metric] = field(default_factory=dict[str, Metric])
+    path: Annotated[Path, pydantic.Strict(False)] = Path()
+
+    def columns(self) -> list[str]:
+        """Names of the metrics, in the protocol's order."""
+        return list(dict.fromkeys([*(name for row in self.rows for name in row.metrics), *self.missing]))
+
+    def metric(self, name: str) -> Metric:
+        """What a column is."""
+        return self.metrics.get(name) or metric_of(name)
+
+    def record(self, model: str) -> Mapping[str, Any]:
+        """What is recorded of a model."""
+        return next((record for record in self.models if record.get("name") == model), {})
+
+    def raise_failures(self) -> None:
+        """Raise `WorkError` that lists the images left out, if there are any."""
+        if self.failures:
+            listed = "\n".join(
+                f"  {failure.set}/{failure.image}{f' ({failure.model})' if failure.model else ''}: {failure.reason}"
+                for failure in self.failures
+            )
+            raise WorkError(f"not everything could be evaluated; the means are without:\n{listed}")
+
+    def to_json(self) -> str:
+        """Schema 2, see the top of the file."""
+        content: dict[str, Any] = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "path"}
+        content |= {name: [flat(item) for item in content[name]] for name in ("rows", "summary")}
+        content["failures"] = [asdict(failure) for failure in self.failures]
+        content["metrics"] = {name: asdict(metric) for name, metric in self.metrics.items()}
+        return json.dumps({"schema": SCHEMA, **content}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+Key = tuple[str, str, str, float]
+
+
+def key_of(row: Row) -> Key:
+    """Set, image, model and width: no two rows of a result share them."""
+    return row.set, row.image, row.model, row.width
+
+
+def mean(values: Sequence[float]) -> float:
+    """Arithmetic mean, infinite where a value is."""
+    return math.inf if math.inf in values else float(np.mean(values))
+
+
+def flat(item: Row | Summary) -> dict[str, Any]:
+    """Metrics beside the other values, and the infinite ones as null."""
+    entry = asdict(item)
+    metrics: dict[str, float] = entry.pop("metrics")
+    finite = {name: None if math.isinf(value) else value for name, value in metrics.items()}
+    return {**entry, **finite, **({"identical": True} if math.inf in metrics.values() else {})}
+
+
+def read_result(path: str | Path) -> Result:
+    """Read a result file and check every value in it.
+
+    Raises:
+        InputError: it is missing, damaged, or no result file; the message names the file and the key.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"the result file {path} cannot be read: {error.strerror}.") from None
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON, hence no result file: {error}.") from None
+    return parse_result(text, path)
+
+
+def parse_result(text: str, path: Path) -> Result:
+    """`read_result` of a text that was read from `path`."""
+    try:
+        content = json.loads(text, parse_constant=_refuse, parse_int=_whole)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not JSON, hence no result file: {error}.") from None
+    if not isinstance(content, dict) or "schema" not in content or "rows" not in content:
+        raise InputError(
+            f"{path} is no result file: it has no `schema` and `rows`; srkd benchmark and srkd score write them."
+        )
+    schema = content.pop("schema")
+    if schema is True or schema not in (1, SCHEMA):
+        raise InputError(f"{path}: schema is {schema!r}; this srkd reads schema 1 and {SCHEMA}.")
+    missing = [
+        key for key in ("protocol", "models", "environment", "rows", "summary", "failures") if key not in content
+    ]
+    if missing:
+        raise InputError(f"{path} is damaged: {missing[0]}: it is missing.")
+    columns: dict[str, None] = {}
+    try:
+        for name, kind in _PARTS.items():
+            if isinstance(content.get(name), list):
+                content[name] = [_part(item, kind, columns, f"{name}[{at}]") for at, item in enumerate(content[name])]
+        if isinstance(content.get("metrics"), dict):
+            content["metrics"] = {name: _METRIC.validate_python(item) for name, item in content["metrics"].items()}
+        arguments: dict[str, Any] = {**content, "path": path}
+        result = Result(**arguments)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(f"{path} is damaged: {_key(first['loc'])}: {first['msg']}.") from None
+    except _PartError as error:
+        raise InputError(f"{path}{error}") from None
+    seen: set[Key] = set()
+    for at, row in enumerate(result.rows):
+        if key_of(row) in seen:
+            raise InputError(
+                f"{path} is damaged: rows[{at}]: {row.set}/{row.image} of {row.model} at width {row.width:.4g} "
+                "is there twice."
+            )
+        seen.add(key_of(row))
+    return result
+
+
+class _PartError(ValueError):
+    """What is wrong with a row, a summary or a failure."""
+
+
+_METRIC = pydantic.TypeAdapter(Metric)
+_PARTS: dict[str, type[Row] | type[Summary] | type[Failure]] = {"rows": Row, "summary": Summary, "failures": Failure}
+
+
+def _part(item: Any, kind: type[Row] | type[Summary] | type[Failure], columns: dict[str, None], where: str) -> Any:
+    """A row, a summary or a failure from its JSON; `columns` gains the metrics of rows, which stand beside the rest."""
+    if not isinstance(item, dict):
+        raise _PartError(f" is damaged: {where} is no object.")
+    own = {one.name for one in fields(kind)} - {"metrics"}
+    entry = {name: value for name, value in item.items() if name in own}
+    if kind is not Failure:
+        entry["metrics"] = {}
+        named = item.keys() - own - {"identical"} if kind is Row else columns.keys()
+        for name in [name for name in item if name in named]:
+            entry["metrics"][name] = _number(item, name, f"{where}.{name}")
+            columns[name] = None
+    try:
+        return kind(**entry)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        raise _PartError(f" is damaged: {where}.{_key(first['loc'])}: {first['msg']}.") from None
+
+
+def _number(item: dict[str, Any], name: str, where: str) -> float:
+    value = item[name]
+    if value is None and item.get("identical") is not True:
+        raise _PartError(f": {where} is null, which only an infinite value is, beside `identical: true`.")
+    if isinstance(value, bool) or not isinstance(value, int | float | None):
+        raise _PartError(f": {where} is {value!r}, which is no number.")
+    return math.inf if value is None else float(value)
+
+
+def _key(location: tuple[int | str, ...]) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"it holds {constant}, which JSON does not have")
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > 19:
+        raise ValueError(f"it holds a number of {len(digits)} digits")
+    return int(digits)
