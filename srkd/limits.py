@@ -21,3 +21,12 @@ CHECKPOINT_SMALL = GIB // 4
 
 IMAGE_PIXELS = 2**30
 """Of one image, from its header: 32,768 × 32,768, which as 8-bit RGB takes 3 GiB. The same wherever images are read."""
+
+OPTION_BYTES = 64 * 1024
+"""Of an option file and all the files it includes; those that ship take 1 or 2 KiB."""
+
+OPTION_VALUES = 20_000
+"""In an option file and all it includes, with what aliases repeat."""
+
+OPTION_DEPTH = 50
+"""Mappings and lists inside each other in an option file, and files that include each other."""

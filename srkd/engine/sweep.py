@@ -13,13 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.nodes import SequenceNode
 
 from srkd.engine.checkpoint import Folder
 from srkd.networks.weights import read_weights
 from srkd.options import TrainOptions, dump_options, load_train_options
 from srkd.options.overrides import override
-from srkd.options.reader import read_file
+from srkd.options.reader import compose, read_file
 from srkd.options.tree import Problems
 from srkd.types import InputError
 
@@ -93,10 +94,10 @@ def parse_axis(text: str) -> Axis:
         raise InputError(f"--grid {text}: is not key.path=value,value,… (name and manual_seed are set for each run).")
     listed = f"[{values}]"
     try:
-        found = yaml.compose(listed, yaml.SafeLoader)
-    except yaml.YAMLError as error:
+        found = compose(listed)
+    except YAMLError as error:
         raise InputError(f"--grid {text}: is no list of YAML values ({str(error).splitlines()[0]}).") from None
-    assert isinstance(found, yaml.SequenceNode)
+    assert isinstance(found, SequenceNode)
     return key.strip(), [listed[item.start_mark.index : item.end_mark.index].strip() for item in found.value]
 
 

@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
-import yaml
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
+from ruamel.yaml import YAML
+from ruamel.yaml.nodes import ScalarNode, SequenceNode
+from ruamel.yaml.representer import SafeRepresenter
+from ruamel.yaml.resolver import implicit_resolvers
 
 from srkd.options.components import LOADER_KEYS, Component, MetricBlock
-from srkd.options.reader import RESOLVERS, TAG
+from srkd.options.reader import RULES, TAG, CoreSchema, by_first
 from srkd.options.schema import DatasetBlock, Options, TrainDatasets
 
 
-class _Dumper(yaml.SafeDumper):
-    """SafeDumper that quotes what YAML 1.1 or 1.2 would take for more than text, with lists on one line."""
+class _Representer(SafeRepresenter):
+    """Lists on one line, nothing by alias."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
-    def represent_on_one_line(self, data: list[Any]) -> yaml.Node:
+    def represent_on_one_line(self, data: list[Any]) -> SequenceNode:
         return self.represent_sequence(TAG + "seq", data, flow_style=True)
 
-    def represent_text(self, data: str) -> yaml.Node:
-        exotic = any(line_break in data for line_break in "\x85\u2028\u2029")  # PyYAML folds them outside of "…"
+    def represent_text(self, data: str) -> ScalarNode:
+        exotic = any(line_break in data for line_break in "\x85\u2028\u2029")  # folded outside of "…"
         return self.represent_scalar(TAG + "str", data, style='"' if exotic else None)
 
+    def represent_number(self, data: float) -> ScalarNode:
+        text = repr(data)  # 1e-08 is text in YAML 1.1, 1.0e-08 is a number in every version
+        return self.represent_scalar(TAG + "float", text if "." in text else text.replace("e", ".0e"))
 
-_Dumper.add_representer(str, _Dumper.represent_text)
-_Dumper.add_representer(list, _Dumper.represent_on_one_line)
-for _kind, (_pattern, _first) in RESOLVERS.items():
-    _Dumper.add_implicit_resolver(TAG + _kind, _pattern, [character.strip("\0") for character in _first])
+
+_Representer.add_representer(float, _Representer.represent_number)
+_Representer.add_representer(str, _Representer.represent_text)
+_Representer.add_representer(list, _Representer.represent_on_one_line)
+
+
+class _Cautious(CoreSchema):
+    """Text is quoted where any version of YAML would take it for more."""
+
+    table = by_first([*(rule[1:] for rule in implicit_resolvers), *RULES])
 
 
 def dump_options(options: Options) -> str:
@@ -41,7 +54,14 @@ def dump_options(options: Options) -> str:
 
 def dump_value(value: Any) -> str:
     """YAML text of plain values."""
-    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Representer, yaml.Resolver = _Representer, _Cautious
+    yaml.sort_base_mapping_type_on_output = False  # pyright: ignore[reportAttributeAccessIssue]
+    yaml.default_flow_style = False
+    yaml.width = 2**31  # folding a quoted text changes it where it holds control characters
+    stream = io.StringIO()
+    yaml.dump(value, stream)
+    return stream.getvalue()
 
 
 def _in_file(value: Any) -> Any:

@@ -1,77 +1,76 @@
-"""Reading YAML 1.2 with positions: PyYAML's composer, the core schema's scalars, no duplicate keys, no NaN."""
+"""Reading YAML 1.2 with positions: ruamel's composer, the core schema's scalars, no duplicate keys, no NaN."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+import stat
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.composer import MaxDepthExceededError
+from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
+from ruamel.yaml.nodes import Node as YamlNode
+from ruamel.yaml.reader import ReaderError
+from ruamel.yaml.resolver import VersionedResolver
 
+from srkd.limits import OPTION_BYTES, OPTION_DEPTH, OPTION_VALUES
 from srkd.options.tree import Node, Problems, merged
-from srkd.types import InputError, did_you_mean
+from srkd.types import InputError, did_you_mean, shortened
 
 TAG = "tag:yaml.org,2002:"
-RESOLVERS: dict[str, tuple[re.Pattern[str], str]] = {
-    "bool": (re.compile(r"(?:true|True|TRUE|false|False|FALSE)\Z"), "tTfF"),
-    "null": (re.compile(r"(?:~|null|Null|NULL|)\Z"), "~nN\0"),
-    "int": (re.compile(r"(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)\Z"), "-+0123456789"),
+SCALARS: dict[str, tuple[re.Pattern[str], list[str]]] = {
+    "bool": (re.compile(r"(?:true|True|TRUE|false|False|FALSE)\Z"), [*"tTfF"]),
+    "null": (re.compile(r"(?:~|null|Null|NULL|)\Z"), ["~", "n", "N", ""]),
+    "int": (re.compile(r"(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)\Z"), [*"-+0123456789"]),
     "float": (
         re.compile(
             r"(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
             r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z"
         ),
-        "-+.0123456789",
+        [*"-+.0123456789"],
     ),
 }
 """YAML 1.2's core schema: the pattern of each kind of plain scalar and the characters one may begin with."""
 
 
-class _Loader(yaml.SafeLoader):
-    """SafeLoader whose plain scalars are YAML 1.2's: `no`, `on` and `1:30` are text, `1e-4` is a number."""
-
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own class attribute, replaced not shared
+RULES = [(TAG + kind, pattern, first) for kind, (pattern, first) in SCALARS.items()]
 
 
-for _kind, (_pattern, _first) in RESOLVERS.items():
-    # An empty scalar begins with nothing, which PyYAML writes as "".
-    _Loader.add_implicit_resolver(TAG + _kind, _pattern, [character.strip("\0") for character in _first])
+def by_first(rules: Iterable[tuple[str, Any, list[str]]]) -> dict[str, list[tuple[str, Any]]]:
+    """Rules by the first character they apply to, as ruamel looks them up."""
+    found: dict[str, list[tuple[str, Any]]] = {}
+    for tag, pattern, first in rules:
+        for character in first:
+            found.setdefault(character, []).append((tag, pattern))
+    return found
 
 
-def read_file(path: Path, problems: Problems, including: Sequence[Path] = ()) -> Node:
+class CoreSchema(VersionedResolver):
+    """Plain scalars as the core schema has them; ruamel's own rules know `1_000`, `0b1`, dates and `<<` too."""
+
+    table = by_first(RULES)
+
+    @property
+    def versioned_resolver(self) -> Any:
+        """Where ruamel looks the rules up."""
+        return self.table
+
+
+def read_file(path: Path, problems: Problems) -> Node:
     """Read an option file and the files it includes; the including file wins, later includes over earlier ones.
 
     Args:
         path: the file.
         problems: takes note of each thing wrong.
-        including: the files that led here, to refuse cycles.
 
     Raises:
-        InputError: the file is missing, unreadable, or no YAML.
+        InputError: a file is missing, unreadable, no YAML, or beyond the limits of `srkd.limits`.
     """
-    root = read_text(_content(path), str(path), problems)
-    if not isinstance(root.value, dict):
-        problems.add(root, f"an option file is a mapping of keys to values; this one is {_kind_of(root)}.")
-        problems.raise_if_any()
-    include = root.value.pop("include", None)
-    trail = [*including, path.resolve()]
-    result: Node | None = None
-    for node in [] if include is None else include.value if isinstance(include.value, list) else [include]:
-        if not isinstance(node.value, str):
-            problems.add(node, "must be the name of a file, or a list of them.")
-            continue
-        target = path.parent / node.value
-        if target.resolve() in trail:
-            names = " > ".join(link.name for link in (*trail, target))
-            raise InputError(f"{node.label()}: {target} includes itself: {names}.")
-        try:
-            parent = read_file(target, problems, trail)
-        except InputError as error:
-            raise InputError(f"{node.label()}: {error}") from None
-        result = parent if result is None else merged(result, parent)
-    return root if result is None else merged(result, root)
+    return _Reader(problems).file(path, ())
 
 
 def read_text(text: str, source: str, problems: Problems, *, fixed: bool = False, path: Sequence[str] = ()) -> Node:
@@ -84,46 +83,131 @@ def read_text(text: str, source: str, problems: Problems, *, fixed: bool = False
         fixed: `source` is the position of all of it, so no line numbers are added.
         path: keys that lead to it.
     """
-    try:
-        composed = yaml.compose(text, _Loader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line if error.problem_mark else 0
-        context = f" ({error.context})" if error.context else ""
-        message = f"{error.problem}{context}"
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position)
-        message = f"{error.reason} ({chr(error.character)!r})"
-    except RecursionError:
-        line, message = 0, "nested too deeply"
-    else:
-        if composed is None:
-            return Node(None, source if fixed else f"{source}:1", tuple(path))
-        return _Converter(source, problems, fixed).node(composed, tuple(path), composed)
-    broken = Node(None, source if fixed else f"{source}:{line + 1}", tuple(path))
-    problems.add(broken, f"is not valid YAML: {message}.")
-    return broken
+    return _Reader(problems).text(text, source, fixed=fixed, path=tuple(path))
+
+
+def compose(text: str) -> YamlNode | None:
+    """The tree of one document, with marks; None for an empty one. It raises ruamel's `YAMLError`."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Resolver, yaml.max_depth = CoreSchema, OPTION_DEPTH
+    yaml.composer.warn_double_anchors = False
+    return yaml.compose(text)
+
+
+class _Reader:
+    """Reads an option file and all it includes, within one budget; a file included twice is read once."""
+
+    def __init__(self, problems: Problems) -> None:
+        self.problems = problems
+        self.files: dict[Path, Node] = {}
+        self.bytes_left = OPTION_BYTES
+        self.values_left = OPTION_VALUES
+
+    def file(self, path: Path, including: tuple[Path, ...], named: Node | None = None) -> Node:
+        """As `read_file`; `including` are the files that led here, to refuse cycles, `named` is what named this one."""
+        known = path.resolve()
+        if known not in self.files:
+            try:
+                text = self.content(path, len(including))
+            except InputError as error:
+                raise InputError(f"{named.label()}: {error}" if named else str(error)) from None
+            self.files[known] = self.included(self.text(text, str(path)), path, (*including, known))
+        return self.files[known]
+
+    def included(self, root: Node, path: Path, trail: tuple[Path, ...]) -> Node:
+        if not isinstance(root.value, dict):
+            kind = "empty" if root.value is None else "a list" if isinstance(root.value, list) else "a single value"
+            self.problems.add(root, f"an option file is a mapping of keys to values; this one is {kind}.")
+            self.problems.raise_if_any()
+        include = root.children().pop("include", None)
+        result: Node | None = None
+        for node in [] if include is None else include.value if isinstance(include.value, list) else [include]:
+            if not isinstance(node.value, str):
+                self.problems.add(node, "must be the name of a file, or a list of them.")
+                continue
+            target = path.parent / Path(node.value).expanduser()
+            if target.resolve() in trail:
+                names = " > ".join(link.name for link in (*trail, target))
+                raise InputError(f"{node.label()}: {target} includes itself: {names}.")
+            parent = self.file(target, trail, node)
+            result = parent if result is None else merged(result, parent)
+        return root if result is None else merged(result, root)
+
+    def content(self, path: Path, depth: int) -> str:
+        if depth > OPTION_DEPTH:
+            raise InputError(f"more than {OPTION_DEPTH} files include each other.")
+        try:
+            if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for
+                kind = "a folder" if path.is_dir() else "no ordinary file"
+                raise InputError(f"{path}: cannot be read as an option file: it is {kind}.")
+            with path.open("rb") as file:
+                data = file.read(self.bytes_left + 1)
+        except FileNotFoundError:
+            others = sorted(other.name for other in path.parent.glob("*.y*ml")) if path.parent.is_dir() else []
+            raise InputError(f"there is no option file {path}.{did_you_mean(path.name, others)}") from None
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read: {error.strerror}.") from None
+        self.bytes_left -= len(data)
+        if self.bytes_left < 0:
+            raise InputError(
+                f"{path}: is too large: option files take up to {OPTION_BYTES // 1024} KiB, those they include "
+                "counted in."
+            )
+        try:
+            return data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            utf16 = " It looks like UTF-16: save it as UTF-8." if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ""
+            reason = f"is not UTF-8 text ({error.reason} at byte {error.start}).{utf16}"
+            raise InputError(f"{path}: {reason}") from None
+
+    def text(self, text: str, source: str, *, fixed: bool = False, path: tuple[str, ...] = ()) -> Node:
+        try:
+            composed = compose(text)
+        except MaxDepthExceededError as error:
+            line, message = error.problem_mark.line, f"is nested more than {OPTION_DEPTH} levels deep"
+        except MarkedYAMLError as error:
+            line = error.problem_mark.line if error.problem_mark else 0
+            context = f" ({error.context})" if error.context else ""
+            message = f"is not valid YAML: {error.problem}{context}"
+        except ReaderError as error:
+            line = text.count("\n", 0, error.position)
+            message = f"is not valid YAML: {error.reason} (U+{error.character:04X})"
+        else:
+            if composed is None:
+                return Node(None, source if fixed else f"{source}:1", path)
+            return _Converter(self, source, fixed).node(composed, path, composed)
+        broken = Node(None, source if fixed else f"{source}:{line + 1}", path)
+        self.problems.add(broken, f"{message}.")
+        return broken
 
 
 class _Converter:
-    """Turns PyYAML's nodes into ours."""
+    """Turns ruamel's nodes into ours."""
 
-    def __init__(self, source: str, problems: Problems, fixed: bool) -> None:
+    def __init__(self, reader: _Reader, source: str, fixed: bool) -> None:
+        self.reader = reader
+        self.problems = reader.problems
         self.source = source
-        self.problems = problems
         self.fixed = fixed
-        self.open: list[yaml.Node] = []  # the nodes we are inside of: an alias to one of them never ends
+        self.open: list[YamlNode] = []  # the nodes we are inside of: an alias to one of them never ends
 
-    def node(self, node: yaml.Node, path: tuple[str, ...], key: yaml.Node) -> Node:
+    def node(self, node: YamlNode, path: tuple[str, ...], key: YamlNode) -> Node:
         result = Node(None, self.where(key), path)
         if node in self.open:
             self.problems.add(result, "contains itself through an alias.")
             return result
+        self.reader.values_left -= 1
+        if self.reader.values_left < 0:
+            raise InputError(
+                f"{result.where}: is too large: option files hold up to {OPTION_VALUES:,} values, those that "
+                "aliases (`*name`) repeat counted in."
+            )
         self.open.append(node)
-        if isinstance(node, yaml.MappingNode) and node.tag == TAG + "map":
+        if isinstance(node, MappingNode) and node.tag == TAG + "map":
             result.value = self.mapping(node, path)
-        elif isinstance(node, yaml.SequenceNode) and node.tag == TAG + "seq":
+        elif isinstance(node, SequenceNode) and node.tag == TAG + "seq":
             result.value = [self.node(item, (*path, str(i)), item) for i, item in enumerate(node.value)]
-        elif isinstance(node, yaml.ScalarNode):
+        elif isinstance(node, ScalarNode):
             try:
                 result.value = scalar(node.tag, node.value)
             except ValueError as error:
@@ -133,10 +217,10 @@ class _Converter:
         self.open.pop()
         return result
 
-    def mapping(self, node: yaml.MappingNode, path: tuple[str, ...]) -> dict[str, Node]:
+    def mapping(self, node: MappingNode, path: tuple[str, ...]) -> dict[str, Node]:
         children: dict[str, Node] = {}
         for key, value in node.value:
-            if not isinstance(key, yaml.ScalarNode):
+            if not isinstance(key, ScalarNode):
                 self.problems.add(Node(None, self.where(key), path), "a key must be plain text.")
                 continue
             name = str(key.value)
@@ -147,7 +231,7 @@ class _Converter:
             children[name] = child
         return children
 
-    def where(self, node: yaml.Node) -> str:
+    def where(self, node: YamlNode) -> str:
         return self.source if self.fixed else f"{self.source}:{node.start_mark.line + 1}"
 
 
@@ -155,37 +239,26 @@ def scalar(tag: str, text: str) -> str | int | float | bool | None:
     """The value of a scalar by its tag, YAML 1.2's core schema; anything else raises `ValueError`."""
     kind = tag.removeprefix(TAG)
     if kind == "str":
+        if re.search("[\x00\ud800-\udfff]", text):  # from an escape; no file has such a name
+            raise ValueError(f"{shortened(text)} has a character that no text can hold")
         return text
-    if kind not in RESOLVERS:
+    if kind not in SCALARS:
         raise ValueError(f"the tag {tag!r} is not known here")
-    allowed = (RESOLVERS["int"][0], RESOLVERS["float"][0]) if kind == "float" else (RESOLVERS[kind][0],)
+    allowed = (SCALARS["int"][0], SCALARS["float"][0]) if kind == "float" else (SCALARS[kind][0],)
     if not any(pattern.match(text) for pattern in allowed):  # only an explicit tag comes here: !!float abc
-        raise ValueError(f"{text!r} is no {kind}")
+        raise ValueError(f"{shortened(text)} is no {kind}")
     if kind == "bool":
         return text.lower() == "true"
     if kind == "null":
         return None
+    if len(text) > 400:
+        raise ValueError(f"{text[:20]}… is too long for a number")
     if kind == "int":
-        return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
+        whole = int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
+        if abs(whole) >= 2**63:
+            raise ValueError(f"{text} is too large for a whole number")
+        return whole
     number = float(int(text, 0) if text[:2] in ("0o", "0x") else text.lower().replace(".n", "n").replace(".i", "i"))
     if not math.isfinite(number):
         raise ValueError(f"{text} is not a finite number")
     return number
-
-
-def _content(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        others = sorted(other.name for other in path.parent.glob("*.y*ml")) if path.parent.is_dir() else []
-        raise InputError(f"there is no option file {path}.{did_you_mean(path.name, others)}") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is not UTF-8 text ({error.reason} at byte {error.start}).") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}.") from None
-
-
-def _kind_of(node: Node) -> str:
-    if node.value is None:
-        return "empty"
-    return "a list" if isinstance(node.value, list) else f"the value {node.value!r}"
