@@ -77,7 +77,10 @@ def test_what_a_training_starts_from_is_made_by_another_file(path, by_name):
         assert (models, name) == ("models", "net_g_latest.pth")
         assert Path(file).parents[2] == Path(first.path.experiments_root or "experiments")
         assert first.network_g.type == network.type
-        if opt.path.strict_load_g:
+        if first.network_g.args.get("num_feat") != network.args.get("num_feat"):  # grows around a narrower one
+            narrower = round(opt.train.frozen_width * network.args["num_feat"])
+            assert {**network.args, "num_feat": narrower} == first.network_g.args
+        elif opt.path.strict_load_g:
             assert (first.scale, first.network_g.args) == (opt.scale, network.args)
         else:  # begun from another scale: all but the upsampler
             assert {**first.network_g.args, "upscale": opt.scale} == network.args
