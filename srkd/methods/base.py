@@ -53,7 +53,7 @@ class Method(nn.Module):
         pixel: the distance to the ground truth, `train.pixel_opt`.
         widths: the widths that are supervised, widest first.
         weights: of the terms, by the part of their names before `.` and `@`.
-        progress: how far the training is, from 0 to 1; kept by the engine, for what `forward` has to know of it.
+        progress: share of the training that is done, for what `forward` has to know of it.
         uses_teacher: whether `network_g_teacher` is needed, or allowed.
         several_teachers: whether `network_g_teachers` may name more than one.
     """
@@ -115,6 +115,25 @@ class Method(nn.Module):
     def companions(self) -> dict[str, nn.Module]:
         """Trained modules that a later training needs beside the student; written into the network file."""
         return {}
+
+    @property
+    def find_unused_parameters(self) -> bool:
+        """Whether a step may leave trained parameters without a gradient, such as heads of a term that joins later."""
+        return False
+
+    def before_step(self, progress: float) -> None:
+        """Called by the engine before each step, with the share of the training that is done."""
+        self.progress = progress
+
+    def after_step(self, progress: float) -> None:
+        """Called by the engine after each step of the optimiser: for averages, banks, and what else follows."""
+
+    def param_groups(self) -> list[dict[str, Any]]:
+        """Trained parameters as the optimiser takes them: groups with options of their own, such as `lr_factor`.
+
+        `lr_factor` multiplies the learning rate of a group; the optimiser's own options may stand beside it.
+        """
+        return [{"params": [parameter for parameter in self.parameters() if parameter.requires_grad]}]
 
     def forward(self, batch: Batch) -> Losses:
         """Raw, unweighted, named scalars of one batch; a name may end in `.source` and `@width`."""
