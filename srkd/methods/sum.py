@@ -120,7 +120,8 @@ class Sum(Method):
         viewers: dict[str, Viewer] = {}
         for term in terms:
             given = dict(term)
-            kind, weight, schedule = given.pop("type"), given.pop("weight", 1.0), given.pop("schedule", "constant")
+            kind, weight = given.pop("type"), given.pop("weight", 1.0)
+            schedule: Any = given.pop("schedule", "constant")
             if options.get("widths") and tuple(given.get("widths", (1.0,))) == (1.0,):
                 given["widths"] = options["widths"]
             label = next(name for name in (kind, *(f"{kind}{n}" for n in range(2, 99))) if name not in self.terms)
@@ -131,10 +132,8 @@ class Sum(Method):
             if isinstance(child, Distiller):
                 child.look_through(viewers)
         self.viewers = viewers
-        ends = {0.0, *(point for schedule in self.schedules.values() for point in (schedule.start, schedule.end))} - {
-            1.0
-        }
-        for progress in sorted(ends):
+        ends = {point for schedule in self.schedules.values() for point in (0.0, schedule.start, schedule.end)}
+        for progress in sorted(ends - {1.0}):
             if not self._active(progress):
                 raise InputError(f"`terms`: at {progress:g} of the training none of them is on.")
         self.active = self._active(0.0)
