@@ -102,10 +102,14 @@ class SRKDModel(SRModel):
         if self.ema_decay > 0:
             self.net_g_ema = _as_ours(self.net_g_ema, self.opt["network_g"]).to(self.device).eval()
         self.method = self._build_method()
+        if self.method.find_unused_parameters:
+            self.opt["find_unused_parameters"] = True  # BasicSR's own option
         self.parallel: nn.Module = super().model_to_device(self.method)
         options = self.opt["train"]["optim_g"]
-        parameters = [parameter for parameter in self.method.parameters() if parameter.requires_grad]
-        self.optimizer_g: torch.optim.Optimizer = self.get_optimizer(options.pop("type"), parameters, **options)
+        groups = self.method.param_groups()
+        self.optimizer_g: torch.optim.Optimizer = self.get_optimizer(options.pop("type"), groups, **options)
+        for group in self.optimizer_g.param_groups:
+            group["lr"] *= group.pop("lr_factor", 1.0)
         self.optimizers.append(self.optimizer_g)
 
     def _build_method(self) -> Method:
@@ -157,8 +161,9 @@ class SRKDModel(SRModel):
             WorkError: a loss is infinite or not a number.
         """
         self.optimizer_g.zero_grad()
-        losses = self.parallel(Batch(self.lq, self.gt))
         progress = (current_iter - 1) / self.opt["train"]["total_iter"]
+        self.method.before_step(progress)
+        losses = self.parallel(Batch(self.lq, self.gt))
         self.method.total(losses, progress).backward()
         self.log_dict: dict[str, float] = self.reduce_loss_dict(losses)
         bad = [name for name, value in self.log_dict.items() if not math.isfinite(value)]
@@ -168,6 +173,7 @@ class SRKDModel(SRModel):
         if self.ema_decay > 0:
             self.model_ema(decay=self.ema_decay)
         self.iteration = current_iter
+        self.method.after_step(current_iter / self.opt["train"]["total_iter"])
 
     # --- validation
 

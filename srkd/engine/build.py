@@ -105,8 +105,9 @@ def _build(opt: TrainOptions, start: Start, records: Sequence[logging.LogRecord]
         raise InputError(f"datasets.{cut}: remove gt_size: whole images are measured, and small ones are not left out.")
 
     optim = opt.train.optim_g
-    trained = [p for p in method.parameters() if p.requires_grad]
-    optimizer = construct("train.optim_g", OPTIMIZERS.get(optim.type), optim, trained)
+    optimizer = construct("train.optim_g", OPTIMIZERS.get(optim.type), optim, method.param_groups())
+    for group in optimizer.param_groups:
+        group["lr"] *= group.pop("lr_factor", 1.0)
     scheduler = opt.train.scheduler
     rate = construct("train.scheduler", SCHEDULERS.get(scheduler.type), scheduler) if scheduler else constant
     if opt.train.compile:

@@ -89,8 +89,15 @@ def leave_world() -> None:
         dist.destroy_process_group()
 
 
-def parallel(module: nn.Module, world: World) -> nn.Module:
-    """`module`, its gradients averaged over all processes where there are several."""
+def parallel(
+    module: nn.Module, world: World, *, find_unused_parameters: bool = False, broadcast_buffers: bool = True
+) -> nn.Module:
+    """`module`, its gradients averaged over all processes where there are several; options as torch's."""
     if world.size == 1:
         return module
-    return DistributedDataParallel(module, device_ids=[world.device.index] if world.device.type == "cuda" else None)
+    return DistributedDataParallel(
+        module,
+        device_ids=[world.device.index] if world.device.type == "cuda" else None,
+        find_unused_parameters=find_unused_parameters,
+        broadcast_buffers=broadcast_buffers,
+    )

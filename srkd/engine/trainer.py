@@ -89,7 +89,12 @@ class Trainer:
         self.method, self.batches, self.optimizer, self.rate = method, batches, optimizer, rate
         self.settings, self.world, self.folder, self.log = settings, world, folder, run_log
         self.ema, self.validate, self.origin = ema, validate, origin
-        self.parallel = parallel(method, world)
+        self.parallel = parallel(
+            method,
+            world,
+            find_unused_parameters=method.find_unused_parameters,
+            broadcast_buffers=not method.local_buffers,
+        )
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=settings.precision == "fp16")
         self.base_rates = [group["lr"] for group in optimizer.param_groups]
         self.iteration, self.interrupted, self.best = 0, 0, Best()
@@ -169,6 +174,7 @@ class Trainer:
 
     def _step(self, loader: Iterator[Batch], clock: Clock) -> None:
         """One optimiser step over `accumulate` batches."""
+        self.method.before_step(self.progress)
         for group, base in zip(self.optimizer.param_groups, self.base_rates, strict=True):
             group["lr"] = self.rate(self.iteration, base)
         with clock.waiting():  # for all of them: an image that cannot be decoded is met before anything has changed
@@ -190,6 +196,7 @@ class Trainer:
         if self.ema:
             self.ema.update(self.method.student)
         self.iteration += 1
+        self.method.after_step(self.progress)
 
     @property
     def progress(self) -> float:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from srkd.losses.pixel import PixelLoss
@@ -55,11 +57,14 @@ class Method(nn.Module):
         weights: of the terms, by the part of their names before `.` and `@`.
         progress: share of the training that is done, for what `forward` has to know of it.
         uses_teacher: whether `network_g_teacher` is needed, or allowed.
+        local_buffers: whether each process keeps the method's buffers for itself, such as a bank of what it has seen;
+            else all have those of the first. A bank that `everyone` fills is the same everywhere, and resumes exactly.
         several_teachers: whether `network_g_teachers` may name more than one.
     """
 
     uses_teacher: ClassVar[Any] = "no"  # TeacherUse; plugins of version 0.1 have a bool
     several_teachers: ClassVar[bool] = False
+    local_buffers: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -118,8 +123,9 @@ class Method(nn.Module):
 
     @property
     def find_unused_parameters(self) -> bool:
-        """Whether a step may leave trained parameters without a gradient, such as heads of a term that joins later."""
-        return False
+        """Whether a step may leave trained parameters without a gradient; heads may join the loss later."""
+        own = {id(parameter) for parameter in self.student.parameters()}
+        return any(id(parameter) not in own for parameter in self.parameters())
 
     def before_step(self, progress: float) -> None:
         """Called by the engine before each step, with the share of the training that is done."""
@@ -170,6 +176,16 @@ def teacher_use(method: type[Method] | Method) -> TeacherUse:
         )
         return new
     return use
+
+
+def everyone(x: Tensor) -> Tensor:
+    """The rows of all processes, in order of rank, without gradients: [B, …] -> [B · processes, …]."""
+    x = x.detach()
+    if not (dist.is_available() and dist.is_initialized()):
+        return x
+    parts = [torch.empty_like(x) for _ in range(dist.get_world_size())]
+    dist.all_gather(parts, x.contiguous())
+    return torch.cat(parts)
 
 
 def together(terms: Iterable[Tensor]) -> Tensor:

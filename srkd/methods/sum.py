@@ -128,7 +128,7 @@ class Sum(Method):
             child = self._build(kind, label, given, teacher)
             self.terms[label] = child
             self.weights[label] = weight
-            self.schedules[label] = Schedule(schedule) if isinstance(schedule, str) else schedule
+            self.schedules[label] = schedule if isinstance(schedule, Schedule) else Schedule(schedule)
             if isinstance(child, Distiller):
                 child.look_through(viewers)
         self.viewers = viewers
@@ -193,9 +193,9 @@ class Sum(Method):
 
     @property
     def find_unused_parameters(self) -> bool:
-        """Terms come and go, and with them their heads."""
+        """Terms come and go, and with them their heads, or the widths that only they train."""
         on = all(schedule.type in ("constant", "ramp") for schedule in self.schedules.values())
-        return not on or any(child.find_unused_parameters for child in self.members())
+        return not on or super().find_unused_parameters
 
     def _active(self, progress: float) -> tuple[str, ...]:
         return tuple(label for label, schedule in self.schedules.items() if schedule.is_on(progress))
