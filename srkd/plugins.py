@@ -9,7 +9,8 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,32 +25,55 @@ def import_plugin(name: str) -> None:
     Raises:
         InputError: it is not there, or fails; whatever it does wrong is the user's to read.
     """
-    folder, module = str(Path.cwd()), name
+    folder, module = Path.cwd(), name
     if name.endswith(".py"):
         path = Path(name).absolute()
         if not path.is_file():
             raise InputError(f"plugin {name} does not exist.")
-        folder, module = str(path.parent), path.stem
+        folder, module = path.parent, path.stem
         known = getattr(sys.modules.get(module), "__file__", None)
         if known is not None and Path(known).resolve() != path.resolve():
             raise InputError(f"plugin {name}: another module called {module!r} is loaded ({known}); rename the file.")
-    if folder not in sys.path:
-        sys.path.insert(0, folder)  # plugins lie beside the user's option files, not in site-packages
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))  # plugins lie beside the user's option files, not in site-packages
     try:
         importlib.import_module(module)
     except Exception as error:
-        raise InputError(f"cannot import the plugin {name!r}: {type(error).__name__}: {error}.") from None
+        raise InputError(f"cannot import {name!r}: {type(error).__name__}: {error}.") from None
 
 
-def import_plugins(names: Sequence[str]) -> None:
-    """Import `names`, and what the environment names."""
-    for name in [*plugins_of_environment(), *names]:
+def is_imported(name: str) -> bool:
+    """Whether a plugin, named as for `import_plugin`, has been imported."""
+    return (Path(name).stem if name.endswith(".py") else name) in sys.modules
+
+
+def import_plugins_of_environment() -> None:
+    """Import what SRKD_PLUGINS names; done whenever components are looked for."""
+    for name in plugins_of_environment():
         import_plugin(name)
 
 
 def plugins_of_environment() -> list[str]:
-    """The names in SRKD_PLUGINS, between commas or spaces."""
-    return os.environ.get(VARIABLE, "").replace(",", " ").split()
+    """The names in SRKD_PLUGINS, between commas."""
+    return [name.strip() for name in os.environ.get(VARIABLE, "").split(",") if name.strip()]
+
+
+@contextmanager
+def plugins_named(names: Sequence[str]) -> Generator[None]:
+    """Import `names` (of `--plugin`), and have SRKD_PLUGINS name them for processes that are started meanwhile."""
+    before = os.environ.get(VARIABLE)
+    for name in names:
+        import_plugin(name)
+    if names:
+        full = [str(Path(name).absolute()) if name.endswith(".py") else name for name in names]
+        os.environ[VARIABLE] = ",".join(dict.fromkeys([*plugins_of_environment(), *full]))
+    try:
+        yield
+    finally:
+        if names:
+            os.environ.pop(VARIABLE)
+            if before is not None:
+                os.environ[VARIABLE] = before
 
 
 def plugin_of(component: Callable[..., Any]) -> str | None:

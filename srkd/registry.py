@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
+from srkd.plugins import import_plugins_of_environment
 from srkd.types import InputError, did_you_mean
 
 T = TypeVar("T", bound=Callable[..., Any])
@@ -20,7 +21,8 @@ class Registry(Generic[T]):
         kind: the word used in messages, for example "network".
         package: the package (or module) scanned for components at the first look-up.
         doors: modules by the word that names begin with which lead to components from elsewhere: `word` or `word.NAME`
-            is what the module's `component(NAME)` returns. They are imported when they are asked for.
+            is what the module's `component(NAME)` returns, and `offer(NAME)` says whether it has one of that name. They
+            are imported when they are asked for.
     """
 
     def __init__(self, kind: str, package: str, *, doors: Mapping[str, str] | None = None) -> None:
@@ -53,11 +55,18 @@ class Registry(Generic[T]):
             return importlib.import_module(self.doors[door]).component(inner)
         self._scan()
         if name not in self._components:
-            raise InputError(
-                f"unknown {self.kind} {name!r}.{did_you_mean(name, [*self._components, *self.doors])} "
-                f"Available: {', '.join(sorted(self._components))}."
-            )
+            raise InputError(self._unknown(name))
         return self._components[name]
+
+    def _unknown(self, name: str) -> str:
+        """What there is, and every other way to a component: through a door, and from a plugin."""
+        elsewhere = [importlib.import_module(module).offer(name) for module in self.doors.values()]
+        near = did_you_mean(name, [*self._components, *self.doors])
+        return (
+            f"unknown {self.kind} {name!r}.{near} Available: {', '.join(sorted(self._components))}. "
+            f"{''.join(elsewhere)}One of your own comes from a plugin: `plugins: [MODULE]` in an option file, or "
+            "--plugin MODULE."
+        )
 
     def _scan(self) -> None:
         if self._scanned:
@@ -66,6 +75,7 @@ class Registry(Generic[T]):
         package = importlib.import_module(self.package)
         for module in pkgutil.iter_modules(getattr(package, "__path__", [])):
             importlib.import_module(f"{self.package}.{module.name}")
+        import_plugins_of_environment()
 
 
 NETWORKS: Registry[Any] = Registry(

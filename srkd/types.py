@@ -83,7 +83,7 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     names = list(allowed)
     if name in names:
         return ""
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.65)
     if not near:  # case and underscores are the commonest slips: EDSr, edsr, ema-decay
         folded = {other.lower().replace("-", "_"): other for other in names}
         near = [folded[key] for key in [name.lower().replace("-", "_")] if key in folded]

@@ -13,6 +13,7 @@ from typing import Any
 
 from srkd import __version__
 from srkd.allocator import tune_allocator
+from srkd.plugins import plugins_named
 from srkd.types import InputError, WorkError, did_you_mean
 
 COMMANDS = {
@@ -86,7 +87,13 @@ def _command(arguments: list[str]) -> int:
             prog=f"srkd {name}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
         )
         module.add_arguments(parser)
-        return module.run(parser.parse_args(rest))
+        parser.add_argument(
+            "--plugin", action="append", default=[], metavar="MODULE",
+            help="module or .py file with components of your own; repeatable; SRKD_PLUGINS=A,B does the same",
+        )  # fmt: skip
+        args = parser.parse_args(rest)
+        with plugins_named(args.plugin):
+            return module.run(args)
     sys.stdout.flush()
     return 0
 

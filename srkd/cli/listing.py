@@ -1,4 +1,4 @@
-"""Networks, methods, data sets and metrics that option files can name, and their options.
+"""Networks, methods, data sets, metrics, losses, optimizers and schedulers for option files, and their options.
 
 srkd list networks
 srkd list networks EDSR
@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-KINDS = ("networks", "methods", "datasets", "metrics")
+KINDS = ("networks", "methods", "datasets", "metrics", "losses", "optimizers", "schedulers")
 
 FOREIGN = {
     "basicsr.NAME": "any network of BasicSR, with its constructor's arguments as options; for example basicsr.RCAN",
@@ -29,15 +29,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Show a table."""
     from srkd.cli.display import show_line, stdout_console
-    from srkd.registry import DATASETS, METHODS, METRICS, NETWORKS, Registry
+    from srkd.registry import DATASETS, LOSSES, METHODS, METRICS, NETWORKS, OPTIMIZERS, SCHEDULERS, Registry
     from srkd.signature import option_docs, option_names
     from srkd.table import Column, Table
 
-    registries: dict[str, Registry[Any]] = dict(zip(KINDS, (NETWORKS, METHODS, DATASETS, METRICS), strict=True))
+    all_kinds = (NETWORKS, METHODS, DATASETS, METRICS, LOSSES, OPTIMIZERS, SCHEDULERS)
+    registries: dict[str, Registry[Any]] = dict(zip(KINDS, all_kinds, strict=True))
     registry, console = registries[args.kind], stdout_console()
     if args.name is None:
         table = Table([Column("name", "name"), Column("what it is", "name")])
-        table.rows += [(name, _doc(registry.get(name)).split("\n")[0]) for name in registry.names()]
+        table.rows += [(name, _line(registry.get(name))) for name in registry.names()]
         table.rows += FOREIGN.items() if registry is NETWORKS else ()
         table.print(console)
         return 0
@@ -56,6 +57,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 _SECTION = re.compile(r"^(?:Args|Returns|Raises|Attributes):$", re.MULTILINE)
+
+
+def _line(component: Callable[..., Any]) -> str:
+    from srkd.plugins import plugin_of
+
+    text, plugin = _doc(component).split("\n")[0], plugin_of(component)
+    return f"{text} (plugin {plugin})" if plugin else text
 
 
 def _doc(component: Callable[..., Any]) -> str:

@@ -46,14 +46,14 @@ def _teacher_in(options: Path) -> Model | None:
     from srkd.networks.weights import read_weights
     from srkd.options import load_train_options
 
-    opt = load_train_options(options)
+    opt = load_train_options(options, import_plugins=False)  # beside a network file: nobody named it
     if opt.network_g_teacher is None:
         return None
     path = Path(opt.path.pretrain_network_g_teacher or opt.network_g_teacher.args.get("path", ""))
     moved = options.parents[2] / path
     if opt.path.pretrain_network_g_teacher and not path.exists() and moved.exists():
         path = moved
-        opt = load_train_options(options, [f"path.pretrain_network_g_teacher={path}"])
+        opt = load_train_options(options, [f"path.pretrain_network_g_teacher={path}"], import_plugins=False)
     network = build_teacher(opt)
     assert network is not None
     weights = read_weights(path, opt.path.param_key_g_teacher)

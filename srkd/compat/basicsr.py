@@ -59,17 +59,33 @@ def component(name: str) -> Callable[..., Foreign]:
     Raises:
         InputError: BasicSR cannot be imported, or has no such network; the message names those that it has.
     """
-    import_basicsr()
-    importlib.import_module("basicsr.archs")
-    registry = importlib.import_module("basicsr.utils.registry").ARCH_REGISTRY
-    networks: dict[str, Callable[..., Any]] = dict(iter(registry))  # iter: it has keys(), but no items by key
-    usable = [key for key, network in networks.items() if _named(network, _SCALE) and _named(network, _CHANNELS)]
+    networks, usable = _networks()
     known = name if name in networks else f"{name}_basicsr"
     if known not in usable:
         why = "is not for single-image super-resolution" if known in networks else "does not exist"
         listed = ", ".join(f"basicsr.{key}" for key in sorted(usable))
         raise InputError(f"network 'basicsr.{name}' {why}.{did_you_mean(name, usable)} Available: {listed}.")
     return _builder(f"basicsr.{name}", networks[known])
+
+
+def offer(name: str) -> str:
+    """A sentence on whether BasicSR has a network of this name, for whoever asked for it without `basicsr.`."""
+    try:
+        _, usable = _networks()
+    except InputError:
+        return "BasicSR's networks are basicsr.NAME, where it is installed. "
+    if near := {name, f"{name}_basicsr"} & {*usable}:
+        return f"BasicSR has one of this name: `type: basicsr.{near.pop()}`. "
+    return f"BasicSR's are basicsr.NAME; {name!r} is none of them. "
+
+
+def _networks() -> tuple[dict[str, Callable[..., Any]], list[str]]:
+    """BasicSR's networks by name, and the names of those for single-image super-resolution."""
+    import_basicsr()
+    importlib.import_module("basicsr.archs")
+    registry = importlib.import_module("basicsr.utils.registry").ARCH_REGISTRY
+    networks: dict[str, Callable[..., Any]] = dict(iter(registry))  # iter: it has keys(), but no items by key
+    return networks, [key for key, made in networks.items() if _named(made, _SCALE) and _named(made, _CHANNELS)]
 
 
 def _named(network: Callable[..., Any], names: tuple[str, ...]) -> str | None:

@@ -32,6 +32,12 @@ def component(name: str) -> Callable[..., Foreign]:
     return spandrel
 
 
+def offer(name: str) -> str:
+    """A sentence on what this door leads to, whatever `name` was asked for."""
+    del name
+    return "A weight file that spandrel recognises is a teacher as `{type: spandrel, path: FILE}`. "
+
+
 def spandrel(*, path: str) -> Foreign:
     """Any network of which spandrel knows the weight file; trained already, hence a teacher.
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import torch
 
-from srkd.evaluation.comparability import reservations
+from srkd.evaluation.comparability import below_bicubic, reservations
 from srkd.evaluation.journal import Journal
 from srkd.evaluation.models import Candidate, Model, candidates, tabled_name, untrained_widths
 from srkd.evaluation.perceptual import PerceptualColumn
@@ -83,6 +83,9 @@ def benchmarks(
             rows = [row for row in result.rows if row.set == test_set.name]
             result.summary += [summarise(rows, test_set, runner) for runner in runners]
         result.warnings += untrained_widths(models, widths)
+        result.warnings += below_bicubic(
+            result, {tabled_name(model, protocol): model.trained_widths() for model in models}
+        )
         result.warnings += reservations(
             result,
             protocol,

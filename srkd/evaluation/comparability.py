@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srkd.evaluation.protocols import Protocol
-from srkd.evaluation.result import Result
+from srkd.evaluation.result import BICUBIC, Result
 from srkd.evaluation.sets import usual_size
 from srkd.imaging.resize import imresize, mod_crop
 from srkd.metrics.psnr import psnr
@@ -63,3 +63,23 @@ def reservations(
             "are approximations."
         )
     return found
+
+
+def below_bicubic(result: Result, trained: Mapping[str, Sequence[float]]) -> list[str]:
+    """Models whose PSNR is below bicubic interpolation's, as when weights are given another range than their own.
+
+    Args:
+        result: with its summary.
+        trained: widths by the model's name that training supervised; others are expected to be poor.
+    """
+    plain = {item.set: item.metrics.get("psnr", -np.inf) for item in result.summary if item.model == BICUBIC}
+    worse: dict[str, list[str]] = {}
+    for item in result.summary:
+        own, other = item.metrics.get("psnr", np.inf), plain.get(item.set, -np.inf)
+        if own < other and any(abs(item.width - width) < 1e-6 for width in trained.get(item.model, ())):
+            worse.setdefault(item.model, []).append(f"{item.set} {own:.2f} < {other:.2f} dB")
+    return [
+        f"{model} is below bicubic ({', '.join(places[:3])}): was it trained, and is its input range (0..1 or 0..255, "
+        "img_range) the one that its weights were trained in?"
+        for model, places in worse.items()
+    ]

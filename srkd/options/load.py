@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
@@ -16,22 +14,26 @@ from srkd.options.overrides import override
 from srkd.options.reader import read_file
 from srkd.options.schema import Options, TestOptions, TrainOptions
 from srkd.options.tree import Node, Problems
+from srkd.plugins import import_plugin, is_imported, plugins_of_environment
 from srkd.registry import NETWORKS
+from srkd.types import InputError
 
 OptionsT = TypeVar("OptionsT", bound=Options)
 
 
-def load_train_options(path: str | Path, overrides: Iterable[str] = ()) -> TrainOptions:
+def load_train_options(path: str | Path, overrides: Iterable[str] = (), *, import_plugins: bool = True) -> TrainOptions:
     """Read a training file.
 
     Args:
         path: the YAML file.
         overrides: assignments such as `train.optim_g.lr=1e-4`, put over the file in order.
+        import_plugins: import the file's `plugins`, which runs their code; False for a file that nobody named: its
+            plugins must have been imported then.
 
     Raises:
         InputError: one line for everything that is wrong, with file, line, dotted path and what is allowed.
     """
-    options = _load(TrainOptions, path, overrides)
+    options = _load(TrainOptions, path, overrides, import_plugins=import_plugins)
     if options.val is None or not options.datasets.val:
         absent = "`val`" if options.val is None else "`datasets.val`"
         options.notices.append(f"{path}: there is no {absent}, so nothing is validated during training.")
@@ -43,11 +45,11 @@ def load_test_options(path: str | Path, overrides: Iterable[str] = ()) -> TestOp
     return _load(TestOptions, path, overrides)
 
 
-def _load(kind: type[OptionsT], path: str | Path, overrides: Iterable[str]) -> OptionsT:
+def _load(kind: type[OptionsT], path: str | Path, overrides: Iterable[str], *, import_plugins: bool = True) -> OptionsT:
     problems = Problems()
     root = read_file(Path(path), problems)
     override(root, overrides, problems)
-    _import_plugins(root, problems)
+    _import_plugins(root, problems, allowed=import_plugins)
     notices = translate(root, problems)
     _wire_scale(root, problems)
     options: OptionsT | None = None
@@ -59,20 +61,22 @@ def _load(kind: type[OptionsT], path: str | Path, overrides: Iterable[str]) -> O
     problems.raise_if_any()
     assert options is not None
     options.notices.extend(notices)
+    options.plugins.extend(name for name in plugins_of_environment() if name not in options.plugins)
     return options
 
 
-def _import_plugins(root: Node, problems: Problems) -> None:
+def _import_plugins(root: Node, problems: Problems, *, allowed: bool) -> None:
     plugins = root.child("plugins")
     names: list[Node] = plugins.value if plugins and isinstance(plugins.value, list) else []
-    if names and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))  # plugins lie beside the user's option files, not in site-packages
     for node in names:
-        if isinstance(node.value, str):
-            try:
-                importlib.import_module(node.value)
-            except Exception as error:  # whatever the user's module does wrong is the user's to read
-                problems.add(node, f"cannot import {node.value!r}: {type(error).__name__}: {error}.")
+        if not isinstance(node.value, str) or is_imported(node.value):
+            continue
+        try:
+            if not allowed:
+                raise InputError(f"the plugin {node.value!r} is not loaded: add --plugin {node.value}.")
+            import_plugin(node.value)
+        except InputError as error:
+            problems.add(node, str(error))
 
 
 def _wire_scale(root: Node, problems: Problems) -> None:
