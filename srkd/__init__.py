@@ -13,19 +13,21 @@ __version__ = "0.2.0.dev0"
 if TYPE_CHECKING:
     from srkd.allocator import tune_allocator
     from srkd.compat.loading import load_network
+    from srkd.engine.run import train
     from srkd.inference.upscaler import Upscaler
     from srkd.methods.base import Method
     from srkd.metrics.psnr import psnr
     from srkd.metrics.ssim import ssim
     from srkd.networks.pretrained import pretrained
 
-__all__ = ["Method", "Upscaler", "__version__", "load_network", "pretrained", "psnr", "ssim", "tune_allocator"]
+__all__ = ["Method", "Upscaler", "__version__", "load_network", "pretrained", "psnr", "ssim", "train", "tune_allocator"]
 
 _HOME = {
     "load_network": "srkd.compat.loading",
     "Upscaler": "srkd.inference.upscaler",
     "Method": "srkd.methods.base",
     "psnr": "srkd.metrics.psnr",
+    "train": "srkd.engine.run",
     "ssim": "srkd.metrics.ssim",
     "pretrained": "srkd.networks.pretrained",
     "tune_allocator": "srkd.allocator",

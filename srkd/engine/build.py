@@ -55,12 +55,14 @@ class Start:
         auto_resume: go on from the newest training state of the experiment, if there is one.
         dry: build everything but write nothing (`--check`).
         console: for the progress bar; None for none.
+        sinks: what else is told of the run.
     """
 
     launcher: Literal["none", "pytorch", "slurm"] = "none"
     auto_resume: bool = False
     dry: bool = False
     console: Console | None = None
+    sinks: Sequence[Sink] = ()
 
 
 def build_trainer(opt: TrainOptions, start: Start = Start()) -> Trainer:
@@ -313,7 +315,7 @@ def _prepare_folder(opt: TrainOptions, folder: Folder, world: World, held: ExitS
 def _run_log(
     opt: TrainOptions, folder: Folder, world: World, start: Start, iteration: int, earlier: Sequence[logging.LogRecord]
 ) -> RunLog:
-    sinks: list[Sink] = []
+    sinks: list[Sink] = [*start.sinks] if world.is_main else []
     if world.is_main and not start.dry:
         sinks.append(TextLog(folder.root / "train.log", earlier))
     if world.is_main and start.console is not None and start.console.is_terminal:

@@ -168,6 +168,8 @@ class RunLog:
             try:
                 tell(sink)
             except Exception as error:  # whatever a library raises: the training is worth more than its log
+                if not sink.may_fail:
+                    raise
                 self.sinks.remove(sink)  # and not closed: that may wait for ever
                 reason = (isinstance(error, OSError) and error.strerror) or error
                 log.error("%s cannot be written (%s); from here on it is off.", sink.title, reason)

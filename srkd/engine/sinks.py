@@ -29,10 +29,12 @@ class Sink:
     Attributes:
         title: what the user knows it as.
         takes_images: whether `image` does anything.
+        may_fail: whether the training goes on without it where it raises.
     """
 
     title: str
     takes_images = False
+    may_fail = True
 
     def open(self) -> None:
         """Begin to write."""

@@ -27,10 +27,16 @@ def test_the_examples_of_the_page(tmp_path, monkeypatch, photo, capsys):
     writer.release()
 
     examples = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
-    assert len(examples) == 9
+    assert len(examples) == 10
+    write_image("train/b.png", photo)
+    demo = (Path(__file__).parents[2] / "options/demo/train.yml").read_text(encoding="utf-8")
+    demo = re.sub(r"srkd_demo/photos/\w+", "train", demo).replace("num_feat: 32", "num_feat: 4")
+    Path("my.yml").write_text(demo, encoding="utf-8")
     names = {}
     for example in examples:
-        exec(example.replace("latency_ms=40", "latency_ms=1e6"), names)  # a slow machine keeps no 40 ms
+        example = example.replace("latency_ms=40", "latency_ms=1e6")  # a slow machine keeps no 40 ms
+        exec(example.replace("total_iter=200", "total_iter=2"), names)
+    assert names["file"].exists()
 
     assert names["large"].shape == (2 * photo.shape[0], 2 * photo.shape[1], 3)
     assert names["exact"].dtype == np.float32 and names["portrait"].size == names["large"].shape[1::-1]
