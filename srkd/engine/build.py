@@ -5,9 +5,6 @@ from __future__ import annotations
 import functools
 import logging
 import os
-import shlex
-import sys
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,16 +15,17 @@ import torch
 from rich.console import Console
 
 from srkd import tf32
-from srkd.atomic import atomic_write_text
 from srkd.data.batches import TrainBatches
 from srkd.data.paired_image import PairedImageDataset
-from srkd.engine.checkpoint import Folder, archive, load_state, restore, seed_everything
+from srkd.engine.checkpoint import Folder, archive, restore
 from srkd.engine.distributed import World, gather_objects, join_world
 from srkd.engine.growth import freeze, grow
 from srkd.engine.logging import RunLog, recording
 from srkd.engine.optim import Ema
 from srkd.engine.origin import hash_of_order, origin_of_run
+from srkd.engine.resuming import Resumed, record_options, resume, say_changes
 from srkd.engine.schedule import constant, with_warmup
+from srkd.engine.seeding import seed_everything
 from srkd.engine.sinks import MetricsFile, ProgressBar, Sink, TensorBoard, TextLog, Wandb
 from srkd.engine.trainer import Settings, Trainer
 from srkd.engine.validation import Metric, Validator
@@ -36,7 +34,7 @@ from srkd.methods.assemble import build_method, check_network
 from srkd.methods.base import ONE_TEACHER, Method
 from srkd.networks.slim import Network
 from srkd.networks.weights import build_network, load_params, read_weights
-from srkd.options import Component, TrainOptions, dump_options
+from srkd.options import Component, TrainOptions
 from srkd.provenance import environment
 from srkd.registry import DATASETS, LOSSES, METRICS, OPTIMIZERS, SCHEDULERS
 from srkd.types import InputError
@@ -81,12 +79,12 @@ def _build(opt: TrainOptions, start: Start, records: Sequence[logging.LogRecord]
     world = join_world(start.launcher, "cpu" if opt.num_gpu == 0 else opt.device)
     _tell(opt, world)
     folder = Folder(Path(opt.path.experiments_root or "experiments") / opt.name)
-    state = _state_to_resume(opt, folder, start)
+    resumed = resume(opt, folder, automatic=start.auto_resume)
 
     seed_everything(opt.manual_seed)
     torch.backends.cudnn.benchmark = True  # patches have one size; validation images are few
     held.enter_context(tf32.convolutions(tf32=False))  # fp32 means fp32: GPUs would round to 10 bits on the way
-    student = build_student(opt, resuming=state is not None)
+    student = build_student(opt, resuming=resumed is not None)
     log.info(
         "network_g: %s, %s parameters", type(student).__name__, f"{sum(p.numel() for p in student.parameters()):,}"
     )
@@ -116,10 +114,10 @@ def _build(opt: TrainOptions, start: Start, records: Sequence[logging.LogRecord]
         method.compile()
 
     widths, settings = _validation_widths(opt, student, method), _settings(opt, world)
-    iteration = state["iter"] if state else 0
+    iteration = resumed.iteration if resumed else 0
     run_log = _run_log(opt, folder, world, start, iteration, records)
     if not start.dry:  # from here on files are written: what can be checked has been
-        _prepare_folder(opt, folder, world, held, resuming=state is not None)
+        _prepare_folder(opt, folder, world, held, resumed)
     validator = Validator(
         validation,
         metrics={
@@ -142,15 +140,17 @@ def _build(opt: TrainOptions, start: Start, records: Sequence[logging.LogRecord]
         run_log=run_log,
         ema=Ema(student, decay=opt.train.ema_decay, warmup=opt.train.ema_warmup) if opt.train.ema_decay else None,
         validate=validator if validation else None,
-        origin=origin_of_run(opt.manual_seed, student, hash_of_order(batches, settings.accumulate), state),
+        origin=origin_of_run(
+            opt.manual_seed, student, hash_of_order(batches, settings.accumulate), resumed and resumed.state
+        ),
     )
     seed_everything(opt.manual_seed + world.rank)
-    if state:
-        weights = read_weights(folder.network(iteration), "params")
-        load_params(student, weights)
-        averaged = read_weights(folder.network(iteration), "params_ema").params if trainer.ema else None
-        restore(trainer, state, averaged)
-        log.info("Resumed at iteration %s from %s.", f"{iteration:,}", folder.state(iteration))
+    if resumed:
+        load_params(student, resumed.weights)
+        averaged = read_weights(folder.network(iteration)) if trainer.ema else None
+        restore(trainer, resumed.state, averaged.params if averaged and averaged.key == "params_ema" else None)
+        if world.is_main:
+            say_changes(resumed, folder, world.size, opt)
     return trainer
 
 
@@ -284,31 +284,14 @@ def _tell(opt: TrainOptions, world: World) -> None:
         )
 
 
-def _state_to_resume(opt: TrainOptions, folder: Folder, start: Start) -> dict[str, Any] | None:
-    path = folder.latest_state() if start.auto_resume else None
-    if path is None and opt.path.resume_state:
-        path = Path(opt.path.resume_state)
-        if path.resolve().parent != folder.states.resolve():
-            raise InputError(
-                f"path.resume_state: {path} is not a state of this experiment ({folder.states}); to start another one "
-                "from its network use path.pretrain_network_g."
-            )
-    if path is None:
-        if start.auto_resume:
-            log.info("Nothing to resume in %s: starting at iteration 0.", folder.root)
-        return None
-    return load_state(path)
-
-
-def _prepare_folder(opt: TrainOptions, folder: Folder, world: World, held: ExitStack, *, resuming: bool) -> None:
+def _prepare_folder(opt: TrainOptions, folder: Folder, world: World, held: ExitStack, resumed: Resumed | None) -> None:
     if world.is_main:
         held.enter_context(folder.claimed())
-        for earlier in () if resuming else (folder.root, Path("tb_logger") / opt.name):
+        folder.remove_leftovers()
+        for earlier in () if resumed else (folder.root, Path("tb_logger") / opt.name):
             if moved := archive(earlier):
                 log.info("%s existed: moved to %s.", earlier, moved)
-        folder.root.mkdir(parents=True, exist_ok=True)
-        header = f"# {time.strftime('%Y-%m-%d %H:%M:%S')}\n# {shlex.join(sys.argv)}\n"
-        atomic_write_text(folder.root / "options.yml", header + dump_options(opt))
+        record_options(opt, folder, resumed)
     gather_objects(world, None)  # nobody goes on before the folder is there
 
 

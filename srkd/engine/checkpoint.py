@@ -7,23 +7,24 @@
 from __future__ import annotations
 
 import logging
-import pickle
-import random
+import re
 import shutil
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import torch
 from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from srkd.atomic import atomic_path
 from srkd.engine.optim import load_optimizer
+from srkd.engine.seeding import random_states as random_states
+from srkd.engine.seeding import restore_random_states
 from srkd.engine.targets import cached_teachers
 from srkd.networks.weights import save_network
 from srkd.types import InputError, WorkError
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from srkd.engine.trainer import Trainer
 
 log = logging.getLogger(__name__)
+
+
+Count = Annotated[int, Field(ge=0)]
 
 
 class SaveError(WorkError):
@@ -92,11 +96,34 @@ class Folder:
         """The training state of an iteration."""
         return self.states / f"{iteration}.state"
 
-    def latest_state(self) -> Path | None:
-        """The newest training state whose network file exists, or None."""
-        numbers = [int(path.stem) for path in self.states.glob("*.state") if path.stem.isdigit()]
-        whole = [number for number in numbers if self.network(number).exists()]
-        return self.state(max(whole)) if whole else None
+    def all_states(self) -> list[Path]:
+        """The training states whose network file exists, newest first."""
+        numbers = [int(path.stem) for path in self.states.glob("*.state") if path.stem.isdecimal()]
+        return [self.state(number) for number in sorted(numbers, reverse=True) if self.network(number).exists()]
+
+    def options_files(self) -> list[Path]:
+        """`options.yml` of the start, then `options_2.yml`, … of what resumed runs changed."""
+        found = [path for path in self.root.glob("options*.yml") if self.options_number(path)]
+        return sorted(found, key=self.options_number)
+
+    @staticmethod
+    def options_number(path: Path) -> int:
+        """Which of them a file is, from 1; 0: none."""
+        number = re.fullmatch(r"options(?:_([2-9]|[1-9]\d+))?", path.stem)
+        return int(number[1] or 1) if number else 0
+
+    def remove_leftovers(self) -> None:
+        """Remove what killed writes left behind: only for who has claimed the experiment, as only he writes these."""
+        places = [(place, _CHECKPOINT) for place in (self.root, self.models, self.states)]
+        for place, ours in [*places, *((place, _PICTURE) for place in self.visualization.glob("*/"))]:
+            for path in place.glob(".*"):
+                if ours.fullmatch(path.name):
+                    path.unlink(missing_ok=True)
+
+
+_HALF = r"\.[a-z0-9_]{8}"  # what `srkd.atomic` puts behind a name until the file is whole
+_CHECKPOINT = re.compile(rf"\.(net_g_(\d+|latest|best)|\d+|metrics|options(_\d+)?){_HALF}\.(pth|state|jsonl|yml)")
+_PICTURE = re.compile(rf"\..+{_HALF}\.png")
 
 
 def archive(root: Path) -> Path | None:
@@ -111,43 +138,6 @@ def archive(root: Path) -> Path | None:
         target = root.with_name(f"{root.name}_archived_{stamp}_{count}")
     shutil.move(root, target)
     return target
-
-
-def seed_everything(seed: int) -> None:
-    """Seed torch's generators, and NumPy's and Python's, which only components of somebody else use."""
-    torch.manual_seed(seed)
-    np.random.seed(seed % 2**32)
-    random.seed(seed)
-
-
-def random_states() -> dict[str, Any]:
-    """The state of every random generator of this process, as plain values and tensors."""
-    version, internal, gauss = random.getstate()
-    numpy_state = np.random.get_state(legacy=True)
-    assert isinstance(numpy_state, tuple)
-    states: dict[str, Any] = {
-        "python": [version, list(internal), gauss],
-        "numpy": [
-            numpy_state[0],
-            torch.from_numpy(numpy_state[1].astype(np.int64)),  # weights_only refuses NumPy arrays
-            *(float(value) if index else int(value) for index, value in enumerate(numpy_state[2:])),
-        ],
-        "torch": torch.get_rng_state(),
-    }
-    if torch.cuda.is_initialized():
-        states["cuda"] = torch.cuda.get_rng_state()
-    return states
-
-
-def restore_random_states(states: Mapping[str, Any]) -> None:
-    """Undo whatever happened to the random generators since `random_states`."""
-    version, internal, gauss = states["python"]
-    random.setstate((version, tuple(internal), gauss))
-    name, keys, position, has_gauss, cached = states["numpy"]
-    np.random.set_state((name, keys.numpy().astype(np.uint32), position, int(has_gauss), cached))
-    torch.set_rng_state(states["torch"])
-    if "cuda" in states and torch.cuda.is_initialized():
-        torch.cuda.set_rng_state(states["cuda"])
 
 
 @dataclass
@@ -183,21 +173,68 @@ def load_state(path: str | Path) -> dict[str, Any]:
     """Read a training state written by `save_state`.
 
     Raises:
-        InputError: missing, unreadable, or not one of ours.
+        InputError: missing, unreadable, not one of ours, or a field of it is not what it should be.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"training state {path} does not exist.")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
-        raise InputError(f"training state {path} cannot be read ({type(error).__name__}).") from None
+    except Exception as error:  # whatever torch meets in a damaged archive: it has no class of its own for it
+        raise InputError(f"training state {path} cannot be read ({type(error).__name__}): it is damaged.") from None
     if not isinstance(state, dict) or not {"iter", "optimizer", "random"} <= state.keys():
         raise InputError(
             f"training state {path} was not written by srkd (it has no 'iter', 'optimizer' and 'random'); "
             "start from its network instead: path.pretrain_network_g."
         )
+    try:
+        _State.model_validate(state)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"training state {path} is damaged: {where}: {first['msg']}.") from None
     return state
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(strict=True, arbitrary_types_allowed=True, allow_inf_nan=False)
+
+
+class _Optimizer(_Part):
+    state: dict[int, dict[str, Any]]
+    param_groups: list[dict[str, Any]]
+
+
+class _Best(_Part):
+    value: float | None
+    iter: Count
+    records: dict[str, Annotated[list[float], Field(min_length=2, max_length=2)]]
+
+
+class _Origin(_Part):
+    seed: int
+    start: str
+    data_order: str
+
+
+class _Losses(_Part):
+    names: list[str]
+    sums: Tensor
+    count: Count
+
+
+class _State(_Part):
+    """What `capture` writes; the last two are not in version 0.1."""
+
+    iter: Count
+    optimizer: _Optimizer
+    scaler: dict[str, Any]
+    heads: dict[str, Any]
+    ema_updates: Count
+    best: _Best
+    random: Annotated[list[dict[str, Any]], Field(min_length=1)]
+    origin: _Origin | None = None
+    losses: list[list[_Losses]] = []
 
 
 def save_learnt(trainer: Trainer, path: Path) -> None:
@@ -240,9 +277,27 @@ def capture(trainer: Trainer, each: list[dict[str, Any]]) -> dict[str, Any]:
 def restore(trainer: Trainer, state: Mapping[str, Any], params_ema: Mapping[str, Tensor] | None) -> None:
     """Continue from what `capture` returned; the student's parameters are already loaded.
 
+    Args:
+        trainer: what continues.
+        state: as `load_state` gives it.
+        params_ema: the averaged weights of the network file; None where it has none: the average begins now.
+
     Raises:
-        InputError: it is of another method, network or optimiser.
+        InputError: it is of another method, network or optimiser, or damaged.
     """
+    path = trainer.folder.state(state["iter"])
+    try:
+        _restore(trainer, state, params_ema)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise InputError(
+            f"training state {path} does not fit, or is damaged ({type(error).__name__}: {reason})."
+        ) from None
+
+
+def _restore(trainer: Trainer, state: Mapping[str, Any], params_ema: Mapping[str, Tensor] | None) -> None:
     trainer.iteration = state["iter"]
     load_optimizer(trainer.optimizer, state["optimizer"])
     trainer.scaler.load_state_dict(state["scaler"] or trainer.scaler.state_dict())  # empty: it was not fp16
@@ -250,15 +305,21 @@ def restore(trainer: Trainer, state: Mapping[str, Any], params_ema: Mapping[str,
     wrong = [*unexpected, *(name for name in missing if not name.startswith("student."))]
     if wrong:
         raise InputError(f"the training state is of another method: it does not fit {', '.join(wrong)}.")
-    if trainer.ema and params_ema:
-        trainer.ema.updates = state["ema_updates"]
-        for name, value in params_ema.items():
-            trainer.ema.params[name].copy_(value)
+    if trainer.ema:
+        trainer.ema.restart(
+            params_ema or trainer.method.student.state_dict(), state["ema_updates"] if params_ema else 0
+        )
+        if not params_ema:
+            log.info("train.ema_decay is new: the average starts from the weights of iteration %d.", trainer.iteration)
     trainer.best = Best(**state["best"])
     if len(state["random"]) == trainer.world.size:
         restore_random_states(state["random"][trainer.world.rank])
         if "losses" in state:  # not in version 0.1
             trainer.meter.load(state["losses"][trainer.world.rank], trainer.world.device)
     else:
-        log.warning("The state is of %d processes: random states begin anew.", len(state["random"]))
+        log.warning(
+            "The state is of %d process(es), this run has %d: random states begin anew.",
+            len(state["random"]),
+            trainer.world.size,
+        )
     trainer.last_saved = trainer.folder.state(trainer.iteration)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from srkd.engine.checkpoint import random_states, restore_random_states
+from srkd.engine.seeding import random_states, restore_random_states
 from srkd.methods.base import Method
 from srkd.networks.frozen import Frozen
 from srkd.types import Batch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from typing import Annotated, Any
 
@@ -72,6 +72,12 @@ class Ema:
         self._averaged: tuple[nn.Module, dict[str, Tensor]] | None = None
         self.params: dict[str, Tensor] = {name: value.detach().clone() for name, value in network.state_dict().items()}
 
+    def restart(self, params: Mapping[str, Tensor], updates: int) -> None:
+        """Go on from `params` after `updates` updates."""
+        self.updates = updates
+        for name, value in params.items():
+            self.params[name].copy_(value)
+
     def update(self, network: nn.Module) -> None:
         """Average in the network's current values."""
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates)) if self.warmup else self.decay
@@ -106,5 +112,12 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> N
         optimizer.load_state_dict(state)
     except ValueError as error:
         raise InputError(f"the training state is of another method, network or optimiser: {error}.") from None
+    for parameter, kept in optimizer.state.items():
+        for name, value in kept.items():
+            if isinstance(value, Tensor) and value.numel() > 1 and value.shape != parameter.shape:
+                raise InputError(
+                    f"the training state is of another method or network: {name} of a parameter is "
+                    f"{list(value.shape)}, the parameter {list(parameter.shape)}."
+                )
     for group, own in zip(optimizer.param_groups, options, strict=True):
         group.update(own)

@@ -72,8 +72,8 @@ class SweepRun:
         """
         if not self.network.exists():
             return False
-        options = self.folder.root / "options.yml"
-        if options.exists() and (earlier := load_train_options(options)) != self.options:
+        options = self.folder.options_files()
+        if options and (earlier := load_train_options(options[-1])) != self.options:
             before = dump_options(earlier).splitlines()
             new = [line.strip() for line in dump_options(self.options).splitlines() if line not in before]
             raise InputError(

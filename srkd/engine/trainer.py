@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from srkd.data.batches import TrainBatches, train_loader
-from srkd.engine.checkpoint import Best, Folder, SaveError, capture, random_states, save_learnt, save_state, saving
+from srkd.engine.checkpoint import Best, Folder, SaveError, capture, save_learnt, save_state, saving
 from srkd.engine.distributed import World, any_rank, gather_objects, parallel
 from srkd.engine.finite import NonFiniteLossError, check_weights
 from srkd.engine.gradients import WeakTerms, pulls
@@ -25,6 +25,7 @@ from srkd.engine.optim import Ema
 from srkd.engine.origin import Origin
 from srkd.engine.runtime import OUT_OF_MEMORY, Clock, on_signals, tell_at_once
 from srkd.engine.schedule import Rate
+from srkd.engine.seeding import random_states
 from srkd.engine.targets import attach_targets
 from srkd.imaging.color import rgb_to_y_tensor
 from srkd.inference.forward import takes_luma

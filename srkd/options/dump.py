@@ -48,8 +48,13 @@ class _Cautious(CoreSchema):
 
 def dump_options(options: Options) -> str:
     """YAML text of `options`, every default of the schema spelt out; loading it gives equal options."""
-    text = dump_value(_in_file(options))
+    text = dump_value(plain_options(options))
     return f"# The options of this run, with includes and overrides resolved.\n{text}"
+
+
+def plain_options(options: Options) -> dict[str, Any]:
+    """`options` as plain values in the shape that option files have, every default spelt out."""
+    return _in_file(options)
 
 
 def dump_value(value: Any) -> str:

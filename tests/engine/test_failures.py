@@ -144,14 +144,6 @@ def test_options_of_the_optimiser_may_change_between_parts(recipe, train, folder
     assert tuple(group["betas"]) == (0.5, 0.6)
 
 
-def test_a_state_of_another_method_is_refused(recipe, train, folder, capsys):
-    recipe["val"]["val_freq"] = 100
-    assert train({**recipe, "method": {"type": "PISRTeacher"}}, "train.total_iter=5") == 0
-    assert train(recipe, "--auto_resume") == 2
-    assert "srkd: the training state is of another method, network or optimiser" in capsys.readouterr().err
-    assert states(folder) == [5]
-
-
 def test_a_resumed_run_needs_nothing_of_its_start(recipe, train, tmp_path, folder):
     """Neither the network it began as, nor that file's contents, which CSD's space was made from."""
     assert train({**recipe, "name": "start"}) == 0
