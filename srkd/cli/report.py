@@ -2,6 +2,9 @@
 
   srkd report results/mine.json -o report.html
   srkd report a.json b.json --images 3 -o report.html --strips strips/     (the pictures as PNG files too)
+  srkd report 'scratch=runs/scratch_*.json' 'csd=runs/csd_*.json' -o report.html
+
+Runs whose names differ in _seed0, _seed1, … only are one arm, as are the runs of NAME=FILE,FILE or NAME=FOLDER.
 
 Result files hold numbers only: for the pictures the models run once more on a few images of each set, which are chosen
 for showing the most. Checkpoints or sets that are gone cost their pictures, and the page says so. Training curves and
@@ -22,7 +25,10 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Result files, and where to find what they do not hold."""
-    parser.add_argument("results", nargs="+", type=Path, metavar="FILE.json", help="results of one protocol")
+    parser.add_argument(
+        "results", nargs="+", metavar="ARM", help="result files of one protocol, or NAME=FILE… (compare)"
+    )
+    parser.add_argument("--baseline", metavar="NAME", help="the control; default: the first arm with the most runs")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE.html", help="the page")
     parser.add_argument("--strips", type=Path, metavar="FOLDER", help="write the crops of each image as one PNG")
     parser.add_argument("--images", type=int, default=6, metavar="N", help="pictures of N images of each set (6)")
@@ -40,7 +46,6 @@ def run(args: argparse.Namespace) -> int:
     from srkd.evaluation.gather import gather
     from srkd.evaluation.pictures import take_pictures
     from srkd.evaluation.report import Report, find_experiments, render
-    from srkd.evaluation.result import read_result
     from srkd.inference.device import choose_device
 
     if args.output is None and args.strips is None:
@@ -49,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"the report {args.output} must end in .html.")
     if args.images < 0:
         raise InputError(f"--images is at least 0, not {args.images}.")
-    results = gather([read_result(path) for path in args.results])
+    results = gather(args.results, args.baseline)
     experiments, amiss = find_experiments(results, args.experiment)
     with progress_bar() as progress:
         task = progress.add_task("pictures", total=None)

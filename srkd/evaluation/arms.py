@@ -9,7 +9,7 @@ from __future__ import annotations
 import fnmatch
 import glob
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from srkd.signature import parse_width
 from srkd.types import InputError, did_you_mean
 
 _ITEM = re.compile(r"(?P<file>.+?(?:\.json|/))(?::(?P<model>.+?))?(?:@(?P<width>[^@/]+(?:/[^@/.]+)?))?")
+SEED = re.compile(r"_seed(\d+)(?!\d)")
 _NAMED = re.compile(r"(?P<name>[^=/\\]+)=(?P<items>.+)")
 
 
@@ -63,7 +64,8 @@ def read_arms(specs: Sequence[str], *, keep_bicubic: bool = False) -> list[Arm]:
     """Read what the command line names.
 
     Args:
-        specs: see the top of the file. A file without NAME= gives an arm for each of its models and widths.
+        specs: see the top of the file. A file without NAME= gives an arm for each of its models and widths; models
+            whose names differ in `_seed0`, `_seed1`, … only are runs of one arm.
         keep_bicubic: bicubic, which is in every file, is an arm too where nobody asked for it by name.
 
     Raises:
@@ -88,8 +90,30 @@ def read_arms(specs: Sequence[str], *, keep_bicubic: bool = False) -> list[Arm]:
         arms = _named(name, _items(match["items"]), files)
         named += arms
         order += arms
-    names = iter(_distinct_names(plain, {arm.name for arm in named}))
-    return [item if isinstance(item, Arm) else Arm(next(names), item.width, (item,)) for item in order]
+    once = [run for run in plain if run.model == BICUBIC][1:] == []  # in one file only: it needs no other name
+    networks = [run for run in plain if not (once and run.model == BICUBIC)]
+    names = iter(_distinct_names(networks, {arm.name for arm in named}))
+    arms = [
+        item
+        if isinstance(item, Arm)
+        else Arm(next(names) if any(item is run for run in networks) else BICUBIC, item.width, (item,))
+        for item in order
+    ]
+    return _by_seed(arms, {arm.name for arm in named})
+
+
+def _by_seed(arms: Sequence[Arm], named: Collection[str]) -> list[Arm]:
+    """With runs whose names differ in `_seedN` only as one arm, without it."""
+    groups: dict[tuple[str, float], list[Arm]] = {}
+    for arm in arms:
+        stem = arm.name if arm.name in named else SEED.sub("", arm.name)
+        groups.setdefault((arm.name if stem in named else stem, arm.width), []).append(arm)
+    found: list[Arm] = []
+    for (name, width), own in groups.items():
+        runs = tuple(run for arm in own for run in arm.runs)
+        _refuse_copies(name, runs)
+        found.append(own[0] if len(own) == 1 else Arm(name, width, runs))
+    return found
 
 
 def pairs(arms: Sequence[Arm], baseline: str | None = None) -> tuple[list[tuple[Arm, Arm]], list[str]]:

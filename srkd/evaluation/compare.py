@@ -6,7 +6,6 @@ are after Holm's correction for the arms that one call compares on a set.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -14,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from srkd.evaluation.arms import Arm, Run
+from srkd.evaluation.arms import SEED, Arm, Run
 from srkd.evaluation.result import Result
 from srkd.evaluation.statistics import LEVEL, Estimate, Signs, Spread, difference, holm, sign_test, spread_of
 from srkd.metrics.metric import Metric
@@ -27,8 +26,6 @@ ROUNDING = 1e-9
 Better = Literal["higher", "lower"]
 Verdict = Literal["better", "worse", "no difference shown", "identical"]
 Pairing = Literal["recorded", "by name", "none", "one run"]
-
-_SEED = re.compile(r"_seed(\d+)(?!\d)")
 
 
 @dataclass(frozen=True)
@@ -274,7 +271,7 @@ def seed_of(run: Run) -> int | None:
     seed = run.record.get("seed")
     if isinstance(seed, int):
         return seed
-    found = _SEED.search(run.model) or _SEED.search(run.file.path.name)
+    found = SEED.search(run.model) or SEED.search(run.file.path.name)
     return int(found[1]) if found else None
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from srkd.evaluation.result import Row
+from srkd.metrics.metric import Metric, metric_of
 
 RGB8 = NDArray[np.uint8]
 
@@ -102,19 +103,24 @@ def captioned(images: Sequence[RGB8], captions: Sequence[str], *, gap: int = 6, 
     return np.asarray(sheet)
 
 
-def choose_images(rows: Sequence[Row], metric: str, limit: int, *, baseline: str) -> list[Choice]:
+def choose_images(
+    rows: Sequence[Row], metric: str, limit: int, *, baseline: str, kind: Metric | None = None
+) -> list[Choice]:
     """The images of one set to show: in turn, where the models differ most and where the best gains least.
 
     Args:
         rows: of one set.
-        metric: the larger the better.
+        metric: name of the column.
         limit: at most so many images.
         baseline: the model that the gain is measured from.
+        kind: what the metric is; None: as its name says.
     """
+    kind = kind or metric_of(metric)
+    sign = -1 if kind.lower_better else 1
     values: dict[str, list[float]] = {}
     base: dict[str, float] = {}
     for row in rows:
-        value = min(row.metrics.get(metric, math.nan), 100.0)  # beyond 100 dB nothing differs
+        value = sign * min(row.metrics.get(metric, math.nan), 100.0)  # beyond 100 dB nothing differs
         if math.isnan(value):
             continue
         if row.model == baseline:
@@ -123,14 +129,13 @@ def choose_images(rows: Sequence[Row], metric: str, limit: int, *, baseline: str
             values.setdefault(row.image, []).append(value)
     spread = {image: max(own) - min(own) for image, own in values.items()}
     gain = {image: max(own) - base[image] for image, own in values.items() if image in base}
-    unit = " dB" if "psnr" in metric.lower() else ""
     apart = [
-        Choice(image, f"the models differ by {spread[image]:.2f}{unit}")
+        Choice(image, f"the models differ by {kind.with_unit(f'{spread[image]:.2f}')}")
         for image in sorted(spread, key=lambda image: -spread[image])
         if spread[image] > 0
     ]
     hard = [
-        Choice(image, f"the best model gains only {gain[image]:.2f}{unit} over {baseline}")
+        Choice(image, f"the best model gains only {kind.with_unit(f'{gain[image]:.2f}')} over {baseline}")
         for image in sorted(gain, key=lambda image: gain[image])
     ]
     rest = [Choice(image, "") for image in dict.fromkeys(row.image for row in rows)]

@@ -1,4 +1,4 @@
-"""Several result files as one: what a report is made from."""
+"""Result files as arms on the same images: what a report is made from."""
 
 from __future__ import annotations
 
@@ -7,52 +7,67 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
-from srkd.evaluation.compare import check_protocols
-from srkd.evaluation.result import BICUBIC, Failure, Result, Row, Summary
-from srkd.metrics.metric import metric_text
+from srkd.evaluation.arms import Arm, pairs, read_arms
+from srkd.evaluation.compare import Comparison, check_protocols, compare
+from srkd.evaluation.result import BICUBIC, Failure, Result, Row
+from srkd.metrics.metric import Metric
 from srkd.types import InputError
 
 
 @dataclass(frozen=True)
 class Gathered:
-    """The contents of result files that are comparable.
+    """Arms of comparable result files; the first run of each stands for it where one picture or number is wanted.
 
     Attributes:
-        paths: the files.
-        protocol: the one protocol of all of them.
-        environments: of each file.
-        models: what is recorded of each model, by its name.
+        files: that they were read from.
+        arms: in order, bicubic once.
         metrics: names, the headline first: the first PSNR, or else the first metric.
-        rows: each image, model and width once.
-        summary: each set, model and width once.
-        failures: images left out.
-        folders: where each set was, by its name, as far as it is recorded.
+        control: the arm that the others are compared with; None where there is nothing to compare.
+        comparisons: of the others with it, in the headline metric.
         notes: what a reader must know of how the files fit together.
     """
 
-    paths: list[Path]
-    protocol: dict[str, Any]
-    environments: list[dict[str, Any]]
-    models: dict[str, dict[str, Any]]
+    files: list[Result]
+    arms: list[Arm]
     metrics: list[str]
-    rows: list[Row]
-    summary: list[Summary]
-    failures: list[Failure]
-    folders: dict[str, str]
+    control: Arm | None
+    comparisons: list[Comparison]
     notes: list[str]
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """The one protocol of all files."""
+        return self.files[0].protocol
 
     @property
     def headline(self) -> str:
         """The metric that charts and choices go by."""
         return self.metrics[0]
 
+    def metric(self, name: str) -> Metric:
+        """What a column is."""
+        return next((file.metrics[name] for file in self.files if name in file.metrics), self.files[0].metric(name))
+
     @property
     def baseline(self) -> str:
-        """The model that gains are measured from: bicubic, or the first one where bicubic was not evaluated."""
-        return BICUBIC if BICUBIC in self.models else next(iter(self.models))
+        """The arm that gains are measured from: bicubic, or the first one where bicubic was not evaluated."""
+        return next((arm.name for arm in self.arms if arm.name == BICUBIC), self.arms[0].name)
+
+    @cached_property
+    def models(self) -> dict[str, dict[str, Any]]:
+        """What is recorded of the first run of each arm, by the arm's name."""
+        found: dict[str, dict[str, Any]] = {}
+        for arm in self.arms:
+            first = arm.runs[0]
+            found.setdefault(arm.name, {**first.record, "result": str(first.file.path), "runs": len(arm.runs)})
+        return found
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """Those of each arm's first run, under the arm's name."""
+        return [replace(row, model=arm.name) for arm in self.arms for row in arm.runs[0].rows.values()]
 
     @property
     def sets(self) -> list[str]:
@@ -61,76 +76,103 @@ class Gathered:
 
     @property
     def contenders(self) -> list[tuple[str, float]]:
-        """Every (model, width), in order."""
-        return list(dict.fromkeys((row.model, row.width) for row in self.rows))
+        """Name and width of every arm, in order."""
+        return [(arm.name, arm.width) for arm in self.arms]
 
-    def widths(self, model: str) -> list[float]:
-        """The widths a model was evaluated at."""
-        return [width for name, width in self.contenders if name == model]
+    @property
+    def failures(self) -> list[Failure]:
+        """Images left out, each once."""
+        return list(dict.fromkeys(failure for file in self.files for failure in file.failures))
+
+    @property
+    def folders(self) -> dict[str, str]:
+        """Where each set was, by its name, as far as it is recorded."""
+        return {
+            str(item["name"]): str(item.get("origin")) for file in self.files for item in file.sets if item.get("name")
+        }
+
+    def widths(self, name: str) -> list[float]:
+        """The widths that an arm was evaluated at."""
+        return [arm.width for arm in self.arms if arm.name == name]
 
     @cached_property
     def short(self) -> dict[str, str]:
-        """Short names of the models; what bicubic is called says nothing of what the others share."""
-        networks = short_names([name for name in self.models if name != BICUBIC])
-        return {name: networks.get(name, name) for name in self.models}
+        """Short names of the arms; what bicubic is called says nothing of what the others share."""
+        networks = short_names(list(dict.fromkeys(arm.name for arm in self.arms if arm.name != BICUBIC)))
+        return {arm.name: networks.get(arm.name, arm.name) for arm in self.arms}
 
     @cached_property
     def styles(self) -> dict[str, int | None]:
-        """Number of the colour and shape of each model; the baseline has none."""
-        others = [name for name in self.models if name != self.baseline]
+        """Number of the colour and shape of each arm's name; the baseline has none."""
+        others = list(dict.fromkeys(arm.name for arm in self.arms if arm.name != self.baseline))
         return {self.baseline: None, **{name: number for number, name in enumerate(others)}}
 
-    def label(self, model: str, width: float) -> str:
-        """The short name, with the width where a model has not just the full one."""
-        return self.short[model] + (f" @{width:.4g}" if self.widths(model) != [1.0] else "")
+    def label(self, name: str, width: float) -> str:
+        """The short name, with the width where an arm has not just the full one."""
+        return self.short[name] + (f" @{width:.4g}" if self.widths(name) != [1.0] else "")
 
     def with_unit(self, value: float | None) -> str:
         """A value of the headline metric as text."""
-        unit = " dB" if "psnr" in self.headline.lower() and value is not None and math.isfinite(value) else ""
-        return metric_text(self.headline, value) + unit
+        metric = self.metric(self.headline)
+        return metric.text(value) if value is None or math.isinf(value) else metric.with_unit(metric.text(value))
 
 
-def gather(files: Sequence[Result]) -> Gathered:
-    """Put result files together; a model whose name is taken by another one gets its file's name behind its own.
+def gather(specs: Sequence[str], baseline: str | None = None) -> Gathered:
+    """Read result files as arms (see `srkd.evaluation.arms`) and compare them with a control.
+
+    Args:
+        specs: files, or arms as for `srkd compare`.
+        baseline: name of the control; None: the first arm with as many runs as any, or bicubic where each has one.
 
     Raises:
-        InputError: no file has a row, or two files were made by different protocols.
+        InputError: no file has a row, two files were made by different protocols, or there is no such control.
     """
-    first = files[0]
-    columns = {str(file.path): {name for row in file.rows for name in row.metrics} for file in files}
+    arms = read_arms(specs, keep_bicubic=True)
+    files = list({str(run.file.path): run.file for arm in arms for run in arm.runs}.values())
     check_protocols(files, "")
-    for name in sorted(set[str]().union(*columns.values())):
-        check_protocols([file for file in files if name in columns[str(file.path)]], name)
-    models: dict[str, dict[str, Any]] = {}
-    rows: dict[tuple[str, str, str, float], Row] = {}
-    summary: dict[tuple[str, str, float], Summary] = {}
-    failures: list[Failure] = []
-    for file in files:
-        names = _names(file, models)
-        for row in file.rows:
-            own = replace(row, model=names[row.model])
-            rows.setdefault((own.set, own.image, own.model, own.width), own)
-        for item in file.summary:
-            if item.model in names:
-                own = replace(item, model=names[item.model])
-                summary.setdefault((own.set, own.model, own.width), own)
-        failures += [replace(item, model=names.get(item.model, item.model)) for item in file.failures]
-    metrics = list(dict.fromkeys(name for row in rows.values() for name in row.metrics))
+    metrics = list(dict.fromkeys(name for file in files for name in file.columns() if name not in file.missing))
+    for name in metrics:
+        check_protocols([file for file in files if name in file.columns()], name)
     if not metrics:
         raise InputError(f"there is not one value in {', '.join(str(file.path) for file in files)}.")
     headline = next((name for name in metrics if "psnr" in name.lower()), metrics[0])
+    control, comparisons, notes = _compared(arms, headline, baseline)
     return Gathered(
-        [file.path for file in files],
-        first.protocol,
-        [file.environment for file in files],
-        {name: models.get(name, {}) for name in dict.fromkeys(row.model for row in rows.values())},
+        files,
+        arms,
         [headline, *(name for name in metrics if name != headline)],
-        list(rows.values()),
-        list(summary.values()),
-        list(dict.fromkeys(failures)),
-        {str(item["name"]): str(item.get("origin")) for file in files for item in file.sets if item.get("name")},
-        _notes(files, list(summary.values())),
+        control,
+        comparisons,
+        [*_notes(files, arms), *notes],
     )
+
+
+def _compared(
+    arms: Sequence[Arm], headline: str, baseline: str | None
+) -> tuple[Arm | None, list[Comparison], list[str]]:
+    """The control, the others against it, and which arms it cannot be compared with."""
+    most = max(len(arm.runs) for arm in arms)
+    bicubic = next((arm.name for arm in arms if arm.name == BICUBIC), None)
+    chosen = baseline or (next(arm.name for arm in arms if len(arm.runs) == most) if most > 1 else bicubic)
+    own = [arm for arm in arms if arm.name == chosen]
+    others = [arm for arm in arms if chosen == BICUBIC or arm.name != BICUBIC]
+    measured = [arm for arm in others if any(headline in row.metrics for row in arm.runs[0].rows.values())]
+    if own and not baseline:  # a teacher is no rival: it has other channels
+        alike = [arm for arm in measured if size_of(arm) == size_of(own[0])]
+        measured = alike if len(alike) > 1 else measured
+    try:
+        found, alone = pairs(measured, chosen)
+        return (own or [found[0][0]])[0], compare(found, headline), [f"{line}." for line in alone]
+    except InputError as error:
+        if baseline:
+            raise
+        return None, [], [f"The arms are not compared: {error}"] if len(measured) > 1 else []
+
+
+def size_of(arm: Arm) -> int | None:
+    """Parameters of an arm's network at its width; None where they are not known."""
+    run = arm.runs[0]
+    return next((s.params for s in run.file.summary if (s.model, s.width) == (run.model, run.width)), None)
 
 
 def short_names(names: Sequence[str], most: int = 26) -> dict[str, str]:
@@ -142,28 +184,11 @@ def short_names(names: Sequence[str], most: int = 26) -> dict[str, str]:
     return cut if len(set(cut.values())) == len(cut) and all(cut.values()) else {name: name for name in names}
 
 
-def _names(file: Result, models: dict[str, dict[str, Any]]) -> dict[str, str]:
-    """The name each model of `file` gets among `models`, which it is entered into."""
-    records = {str(record.get("name")): record for record in file.models}
-    names: dict[str, str] = {}
-    for name in dict.fromkeys(row.model for row in file.rows):
-        record = {**records.get(name, {}), "result": str(file.path)}
-        new, number = name, 1
-        while new in models and not _same(models[new], record):
-            new, number = f"{name} ({file.path.stem}{'' if number == 1 else f' {number}'})", number + 1
-        models.setdefault(new, record)
-        names[name] = new
-    return names
-
-
-def _same(a: dict[str, Any], b: dict[str, Any]) -> bool:
-    return {**a, "result": ""} == {**b, "result": ""}
-
-
-def _notes(files: Sequence[Result], summary: Sequence[Summary]) -> list[str]:
+def _notes(files: Sequence[Result], arms: Sequence[Arm]) -> list[str]:
     notes = list(dict.fromkeys(warning for file in files for warning in file.warnings))
-    for name in dict.fromkeys(item.set for item in summary):
-        counts = sorted({item.n for item in summary if item.set == name})
+    sets = dict.fromkeys(name for arm in arms for run in arm.runs for name, _ in run.rows)
+    for name in sets:
+        counts = sorted({sum(at == name for at, _ in run.rows) for arm in arms for run in arm.runs} - {0})
         if len(counts) > 1:
             notes.append(f"The means on {name} are over {' and '.join(map(str, counts))} images: they do not compare.")
     machines = {tuple(file.environment.get(key) for key in ("hardware", "device", "threads")) for file in files}

@@ -132,7 +132,8 @@ def take_pictures(
             notes.append(f"There are no pictures of {name}: {error} --sets-root names the folder that holds it.")
             continue
         rows = [row for row in results.rows if row.set == name]
-        for choice in choose_images(rows, results.headline, limit, baseline=results.baseline):
+        kind = results.metric(results.headline)
+        for choice in choose_images(rows, results.headline, limit, baseline=results.baseline, kind=kind):
             on_scene(f"{name}/{choice.image}")
             try:
                 scenes.append(_scene(results, test_set, choice, protocol, runs, notes))
@@ -244,7 +245,8 @@ def _scene(
                     f"{now:.3f} dB, and had {then:.3f} dB. Its pictures show what it is now."
                 )
     gt = _rgb(sample.gt)
-    worth = _worth_seeing(pictures, gt, measured, (results.baseline, 1.0))
+    lower_better = results.metric(results.headline).lower_better
+    worth = _worth_seeing(pictures, gt, measured, (results.baseline, 1.0), lower_better)
     view = best_window(worth, VIEW, align=protocol.scale)
     errors = {one: difference(cut(picture, view), cut(gt, view)) for one, picture in pictures.items()}
     peak = max(8, *(math.ceil(np.percentile(own, 99)) for own in errors.values())) if errors else 8
@@ -270,13 +272,13 @@ def _scene(
 
 
 def _worth_seeing(
-    pictures: dict[Contender, RGB8], gt: RGB8, measured: dict[Contender, float], baseline: Contender
+    pictures: dict[Contender, RGB8], gt: RGB8, measured: dict[Contender, float], baseline: Contender, lower_better: bool
 ) -> NDArray[np.float64]:
     """Where the best model is better than the baseline: the baseline's error less the best one's, nowhere below 0."""
     others = [one for one in pictures if one != baseline]
     if not others:
         return difference(pictures[baseline], gt) if baseline in pictures else np.zeros(gt.shape[:2])
-    best = max(others, key=lambda one: measured[one])
+    best = (min if lower_better else max)(others, key=lambda one: measured[one])
     own = difference(pictures[best], gt)
     return np.maximum(difference(pictures[baseline], gt) - own, 0) if baseline in pictures else own
 

@@ -7,7 +7,7 @@ import hashlib
 import io
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -18,19 +18,32 @@ from markupsafe import Markup
 from PIL import Image
 
 from srkd import __version__
-from srkd.evaluation.charts import key, si, style_sheet
+from srkd.evaluation.charts import key, style_sheet
+from srkd.evaluation.compare import ALL
 from srkd.evaluation.crops import RGB8, heat
 from srkd.evaluation.curves import METRICS_FILE, Run, read_run
-from srkd.evaluation.figures import cost_charts, gain_charts, gain_over, training_charts
+from srkd.evaluation.figures import (
+    by_image,
+    cost_charts,
+    cost_of,
+    difference_charts,
+    gain_charts,
+    training_charts,
+    values,
+)
 from srkd.evaluation.gather import Gathered
 from srkd.evaluation.pictures import Scene, Shot, origin
-from srkd.metrics.metric import metric_text
+from srkd.evaluation.statistics import deviation
+from srkd.evaluation.words import notes, sentence, table_of
+from srkd.metrics.metric import Metric
+from srkd.table import short_number
 from srkd.types import InputError
 
 PICTURE_BYTES = 8_000_000
 """Pictures beyond so many bytes are left out, and the page says so: it is to stay below 10 MB."""
 
-WORST = 3
+FEW = 3
+_SHOWN = ("set", "arm", "difference", "95 % interval", "verdict", "seed by seed", "better on", "p")
 
 
 @dataclass(frozen=True)
@@ -62,7 +75,8 @@ def find_experiments(results: Gathered, given: Sequence[str | Path]) -> tuple[li
     for root in roots:
         if not (root / METRICS_FILE).exists() and not (root / "options.yml").exists():
             raise InputError(f"{root} is no experiment: it has neither {METRICS_FILE} nor options.yml.")
-    places = [origin(record) for record in results.models.values()]
+    runs = [run for arm in results.arms for run in arm.runs]
+    places = [origin({**run.record, "result": str(run.file.path)}) for run in runs]
     roots += [place.parent.parent for place in places if place and place.parent.name == "models"]
     experiments: list[Experiment] = []
     notes: list[str] = []
@@ -85,12 +99,16 @@ def render(report: Report) -> str:
     style, script = style_sheet() + text["report.css"], text["report.js"]
     page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     results = report.results
+    paths = [file.path for file in results.files]
+    in_sets = sorted(results.comparisons, key=lambda item: [*results.sets, ALL].index(item.set))
+    labels = {arm.label: results.label(arm.name, arm.width) for arm in results.arms}
+    shorter = [replace(item, arm=labels[item.arm]) for item in in_sets]
+    comparison = table_of(shorter) if shorter else None
     scenes, left_out = _scenes(results, report.scenes)
     return page.from_string(text["report.html"]).render(
-        title=" · ".join(path.parent.name if path.stem == "benchmark" else path.stem for path in results.paths),
-        files=[str(path) for path in results.paths],
+        title=" · ".join(path.parent.name if path.stem == "benchmark" else path.stem for path in paths),
+        files=[str(path) for path in paths],
         version=__version__,
-        metric_text=metric_text,
         count=_count,
         results=results,
         policy=f"default-src 'none'; img-src data:; style-src {_digest(style)}; script-src {_digest(script)}; "
@@ -102,15 +120,19 @@ def render(report: Report) -> str:
             for name, record in results.models.items()
         ],
         summary=_summary(results),
-        rows=results.rows,
+        rows=_rows(results),
+        differences=difference_charts(results),
+        comparison=comparison,
+        shown=[at for at, column in enumerate(comparison.columns if comparison else ()) if column.name in _SHOWN],
+        verdicts=[*map(sentence, results.comparisons), *(f"Note: {note}." for note in notes(results.comparisons))],
         charts=cost_charts(results),
         scatters=gain_charts(results),
-        worst=_worst(results),
+        extremes=_extremes(results),
         scenes=scenes,
         heat=_heat_stops(),
         curves=training_charts([one.run for one in report.experiments if one.run], results.styles),
         experiments=[one for one in report.experiments if one.options],
-        environments=list(zip(results.paths, results.environments, strict=True)),
+        environments=[(file.path, file.environment) for file in results.files],
         notes=[*results.notes, *report.notes, *left_out],
     )
 
@@ -127,63 +149,95 @@ def caption(results: Gathered, shot: Shot) -> str:
     return results.with_unit(shot.value) if shot.model else shot.note
 
 
-def _count(value: int | None) -> str:
-    return si(value) if value else "–"
+def _count(value: float | None) -> str:
+    return short_number(value) if value else "–"
 
 
 def _digest(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode('ascii')}'"
 
 
-def _origin(record: dict[str, Any]) -> dict[str, str]:
+def _origin(record: dict[str, Any]) -> dict[str, Any]:
     parts = [f"{word} {record[word]}" for word in ("method", "iter", "key") if record.get(word) is not None]
-    return {"path": str(record.get("path") or ""), "origin": ", ".join(parts)}
+    return {"path": str(record.get("path") or ""), "origin": ", ".join(parts), "runs": record["runs"]}
 
 
 def _summary(results: Gathered) -> list[dict[str, Any]]:
-    """Lines of the table: the summary with the gain over the baseline, and whether it is the best of its set."""
-    metric = results.headline
-    base = {item.set: item.metrics[metric] for item in results.summary if item.model == results.baseline and item.n}
-    best = {
-        name: max(i.metrics.get(metric, -math.inf) for i in results.summary if i.set == name) for name in results.sets
-    }
-    return [
-        {
-            "item": item,
-            "gain": None if item.model == results.baseline else gain_over(item, base, item.set, metric),
-            "best": item.metrics.get(metric) == best.get(item.set),
-            "key": Markup(key(results.styles[item.model])),
-        }
-        for item in results.summary
-        if item.model in results.styles
-    ]
-
-
-def _worst(results: Gathered) -> list[dict[str, Any]]:
-    """For every set and contender the images with the lowest value and with the smallest gain."""
-    metric = results.headline
+    """A line for each set and arm: means over its runs, the gain over the baseline, whether it is the best, costs."""
     found: list[dict[str, Any]] = []
     for name in results.sets:
-        rows = [row for row in results.rows if row.set == name and math.isfinite(row.metrics.get(metric, math.inf))]
-        base = {row.image: row.metrics[metric] for row in rows if row.model == results.baseline}
-        for model, width in results.contenders:
-            own = [row for row in rows if (row.model, row.width) == (model, width)]
-            gains = [(row.metrics[metric] - base[row.image], row.image) for row in own if row.image in base]
-            if model == results.baseline or not own:
+        lines: list[dict[str, Any]] = []
+        for arm in results.arms:
+            own = {metric: values(results, arm, name, metric) for metric in results.metrics}
+            if not any(own.values()):
                 continue
-            lowest = sorted((row.metrics[metric], row.image) for row in own)[:WORST]
-            found.append(
+            means = {metric: float(np.mean(runs)) if runs else None for metric, runs in own.items()}
+            lines.append(
                 {
-                    "set": name,
-                    "model": model,
-                    "width": width,
-                    "key": Markup(key(results.styles[model])),
-                    "lowest": [f"{image} {metric_text(metric, value)}" for value, image in lowest],
-                    "gains": [f"{image} {gain:+.3f}" for gain, image in sorted(gains)[:WORST]],
-                    "behind": sum(gain < 0 for gain, _ in gains),
-                    "n": len(own),
+                    **{"set": name, "model": arm.name, "width": arm.width, "runs": len(arm.runs), "means": means},
+                    "texts": {m: _plus_minus(results.metric(m), runs) for m, runs in own.items()},
+                    "params": cost_of(arm, name, lambda item: item.params),
+                    "multi_adds": cost_of(arm, name, lambda item: item.multi_adds),
+                    "seconds": cost_of(arm, name, lambda item: item.seconds),
+                    "n": min(sum(at == name for at, _ in run.rows) for run in arm.runs),
+                    "key": Markup(key(results.styles[arm.name])),
                 }
             )
+        base = next((line["means"][results.headline] for line in lines if line["model"] == results.baseline), None)
+        known = [value for line in lines if (value := line["means"][results.headline]) is not None]
+        for line in lines:
+            value = line["means"][results.headline]
+            gain = math.nan if value is None or base is None else value - base
+            line["gain"] = gain if math.isfinite(gain) and line["model"] != results.baseline else None
+            line["best"] = bool(known) and value == results.metric(results.headline).best(known)
+        found += lines
+    return found
+
+
+def _plus_minus(metric: Metric, runs: Sequence[float]) -> str:
+    spread = deviation(runs) if runs and all(map(math.isfinite, runs)) else None
+    middle = metric.text(float(np.mean(runs)) if runs else None)
+    return middle if spread is None else f"{middle} ± {spread:.{metric.digits}f}"
+
+
+def _rows(results: Gathered) -> list[dict[str, Any]]:
+    """A line for each image and arm: means over its runs."""
+    found: list[dict[str, Any]] = []
+    for name in results.sets:
+        for arm in results.arms:
+            own = {metric: by_image(results, arm, name, metric) for metric in results.metrics}
+            for (at, image), row in arm.runs[0].rows.items():
+                if at == name:
+                    texts = [(results.metric(m).text(own[m].get(image)), own[m].get(image)) for m in results.metrics]
+                    found.append(
+                        {"set": name, "image": image, "model": arm.name, "width": arm.width, "values": texts,
+                         "seconds": row.seconds}
+                    )  # fmt: skip
+    return found
+
+
+def _extremes(results: Gathered) -> list[dict[str, Any]]:
+    """For every set and arm the images where it gains most and least on the control, or on the baseline."""
+    control = results.control or next(arm for arm in results.arms if arm.name == results.baseline)
+    sign = -1 if results.metric(results.headline).lower_better else 1
+    found: list[dict[str, Any]] = []
+    for name in results.sets:
+        base = by_image(results, control, name)
+        for arm in (arm for arm in results.arms if arm is not control):
+            own = by_image(results, arm, name)
+            gains = sorted((sign * (own[image] - base[image]), image) for image in own if image in base)
+            gains = [(gain, image) for gain, image in gains if math.isfinite(gain)]
+            if gains:
+                found.append(
+                    {
+                        **{"set": name, "model": arm.name, "width": arm.width},
+                        "key": Markup(key(results.styles[arm.name])),
+                        "worst": [f"{image} {sign * gain:+.3f}" for gain, image in gains[:FEW]],
+                        "best": [f"{image} {sign * gain:+.3f}" for gain, image in gains[::-1][:FEW]],
+                        "behind": sum(gain < 0 for gain, _ in gains),
+                        "n": len(gains),
+                    }
+                )
     return found
 
 

@@ -69,8 +69,3 @@ def metric_of(column: str, function: Callable[..., Any] | None = None) -> Metric
     text = column.lower()
     words = re.split(r"[\W_]+", text)
     return next((known for name, known in _BY_NAME.items() if name in (text if len(name) > 3 else words)), Metric())
-
-
-def metric_text(column: str, value: float | None) -> str:
-    """A value of a column with the digits that mean something."""
-    return metric_of(column).text(value)

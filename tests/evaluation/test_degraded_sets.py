@@ -78,7 +78,7 @@ def test_the_result_says_so_and_compares_with_its_like_only(images, tmp_path, ca
     assert [text for text in content["warnings"] if words in text and "only" in text]
     assert "degradation" not in json.loads(plain.read_text())["protocol"]
     with pytest.raises(InputError, match="different protocols don't compare"):
-        gather([read_result(plain), read_result(noisy)])
+        gather([str(plain), str(noisy)])
     capsys.readouterr()
     # what was found before is neither dropped nor taken for bicubic's
     assert main([*command, str(noisy)]) == 2
@@ -92,7 +92,7 @@ def test_pictures_of_a_report_are_made_the_same_way(images, tmp_path):
         "benchmark", "bicubic", "--sets", str(images), "--scale", "3", "--degradation", "JPEG:10",
         "-o", str(tmp_path / "r.json"),
     ]) == 0  # fmt: skip
-    scenes, notes = take_pictures(gather([read_result(tmp_path / "r.json")]), limit=1, roots=[])
+    scenes, notes = take_pictures(gather([str(tmp_path / "r.json")]), limit=1, roots=[])
     assert len(scenes) == 1 and notes == []  # a picture whose figure is not the measured one is noted
 
 

@@ -8,9 +8,11 @@ import io
 import json
 import math
 import re
+import sys
 import xml.etree.ElementTree as ET
 from collections import Counter
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,12 +20,15 @@ from PIL import Image
 from reports import HOSTILE, result_file, tiny_report
 
 from srkd.cli import main
-from srkd.evaluation.charts import Axis, Series, chart, si, standalone
+from srkd.evaluation.charts import Axis, Interval, Series, chart, intervals, standalone
 from srkd.evaluation.crops import Window, best_window, captioned, choose_images, cut, difference, heat, side_by_side
-from srkd.evaluation.curves import read_run, thinned
+from srkd.evaluation.curves import Run, read_run, thinned
+from srkd.evaluation.figures import training_headings, training_series
 from srkd.evaluation.gather import gather, short_names
-from srkd.evaluation.result import Row, read_result
+from srkd.evaluation.result import Row
 from srkd.types import InputError
+
+ROOT = Path(__file__).parents[2]
 
 
 class Page(HTMLParser):
@@ -102,7 +107,7 @@ def test_hostile_names_are_text(report, page):
 def test_numbers_are_those_of_the_file(report, page):
     values = {(own.get("data-value")) for tag, own in page.elements if tag == "td"}
     content = json.loads(report.result.read_text(encoding="utf-8"))
-    for item in [*content["rows"], *content["summary"]]:
+    for item in [*content["rows"], *content["summary"]]:  # an arm of one run: its means are the run's numbers
         assert {repr(item["psnr"]), repr(item["ssim"])} <= values
     line = next(line for line in page.cells if line[:2] == ["mine", "bicubic"])
     assert line[3] == f"{content['summary'][0]['psnr']:.3f}"
@@ -161,17 +166,69 @@ def test_a_checkpoint_that_changed_is_noticed(report, tmp_path):
 def test_files_of_two_protocols_are_refused_and_equal_names_are_told_apart(report, tmp_path):
     content = json.loads(report.result.read_text(encoding="utf-8"))
     content["models"][2]["iter"] = 7
-    other = result_file(tmp_path / "other.json", content)
-    both = gather([read_result(report.result), read_result(other)])
-    assert list(both.models) == ["bicubic", HOSTILE, "plain", "plain (other)"]
-    assert len(both.rows) == 4 * 2 and both.headline == "psnr" and both.baseline == "bicubic"
-    assert gather([read_result(report.result)] * 2).rows == gather([read_result(report.result)]).rows
+    for row in content["rows"]:
+        row["psnr"] += row["model"] == "plain"
+    other = str(result_file(tmp_path / "other.json", content))
+    both = gather([str(report.result), other])
+    assert list(both.models) == ["bicubic", f"tiny:{HOSTILE}", "tiny:plain", f"other:{HOSTILE}", "other:plain"]
+    assert len(both.rows) == 5 * 2 and both.headline == "psnr" and both.baseline == "bicubic"
 
     content["protocol"]["description"] = "the same in other words"
-    assert len(gather([read_result(report.result), read_result(result_file(other, content))]).rows) == len(both.rows)
+    assert len(gather([str(report.result), str(result_file(tmp_path / "other.json", content))]).rows) == len(both.rows)
     content["protocol"]["name"] = "rgb"
     with pytest.raises(InputError, match="figures of different protocols don't compare"):
-        gather([read_result(report.result), read_result(result_file(other, content))])
+        gather([str(report.result), str(result_file(tmp_path / "other.json", content))])
+
+
+EVENING = ROOT / "docs/results/distillation_x4_cpu-evening/benchmark.json"
+
+
+def test_seeds_are_runs_of_one_arm_and_the_control_is_found(tmp_path):
+    found = gather([str(EVENING)])
+    assert [(arm.name.partition("_edsr")[0], len(arm.runs)) for arm in found.arms] == [
+        ("bicubic", 1), ("supervised", 1),
+        *((name, 3) for name in ("scratch", "slice", "output_kd", "srkd", "fakd", "decoder", "pisr")),
+    ]  # fmt: skip
+    assert found.control.name.startswith("scratch") and found.comparisons[0].looks == 6  # no teacher among them
+    better = {item.arm.partition("_edsr")[0] for item in found.comparisons if item.verdict == "better"}
+    assert better == {"output_kd"}
+    assert gather([str(EVENING)], "decoder_edsr12x8_x4_bsds").control.name.startswith("decoder")
+    with pytest.raises(InputError, match="Did you mean 'decoder_edsr12x8_x4_bsds'"):
+        gather([str(EVENING)], "decoder_edsr12x8_x4_bsd")
+    named = gather([f"plain={EVENING}:scratch_*", f"taught={EVENING}:fakd_*"])
+    assert [(arm.name, len(arm.runs)) for arm in named.arms] == [("plain", 3), ("taught", 3)]
+    assert named.baseline == named.control.name == "plain" and named.comparisons[-1].verdict == "better"
+
+
+def test_a_report_by_arms_has_one_mark_an_arm_and_its_seeds_faintly(tmp_path):
+    output = tmp_path / "a.html"
+    assert main(["report", str(EVENING), "-o", str(output), "--images", "0"]) == 0
+    text = output.read_text(encoding="utf-8")
+    page = Page(text)
+    summary = [line for line in page.cells if line[:1] == ["Urban100"] and "3" in line[-1:]]
+    assert len(summary) == 7 and summary[2][1:5] == [
+        "output_kd_edsr12x8_x4_bsds",
+        "1",
+        "24.101 ± 0.074",
+        "0.7062 ± 0.0034",
+    ]
+    assert [
+        "Urban100",
+        "output kd edsr12x8",
+        "+0.051",
+        "0.038 … 0.063",
+        "better",
+        "+0.047 +0.049 +0.056",
+        "96 of 100",
+        "0.019",
+    ] in page.cells
+    svgs = re.findall(r'<svg class="chart".*?</svg>', text, re.DOTALL)
+    differences, costs = svgs[:2], svgs[2:6]
+    for svg in differences:
+        assert svg.count('class="mark"') == svg.count('class="bar"') == 6 and svg.count('class="faint"') == 18
+    for svg in costs:
+        assert svg.count('class="mark"') == 8 and svg.count('class="faint"') == 7 * 3 and 'class="bar"' in svg
+    assert "_seed1" not in text.partition('id="setup"')[0]
 
 
 @pytest.mark.parametrize(
@@ -189,13 +246,21 @@ def test_mistakes(report, arguments, message, capsys, tmp_path, monkeypatch):
     assert re.search(message, capsys.readouterr().err)
 
 
-def test_training_curves_are_plotted(report, tmp_path, capsys):
+def test_training_curves_are_plotted(report, tmp_path, capsys, monkeypatch):
     output = tmp_path / "curves.svg"
     assert main(["plot", str(report.experiment), str(report.experiment / "metrics.jsonl"), "-o", str(output)]) == 0
     svg = ET.parse(output).getroot()
     texts = [element.text for element in svg.iter() if element.text]
     assert "PSNR on held (validation)" in texts and "l_pix" in texts
-    assert main(["plot", str(report.experiment), "-o", str(tmp_path / "curves.png")]) == 2
+    assert "plain" in texts  # the legend
+    pytest.importorskip("matplotlib", reason="the extra [plot] is not installed")
+    for name, magic in (("curves.png", b"\x89PNG"), ("new/curves.pdf", b"%PDF")):
+        assert main(["plot", str(report.experiment), "-o", str(tmp_path / name)]) == 0
+        assert (tmp_path / name).read_bytes().startswith(magic)
+    assert main(["plot", str(report.experiment), "-o", str(tmp_path / "curves.gif")]) == 2
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert main(["plot", str(report.experiment), "-o", str(tmp_path / "other.png")]) == 2
+    assert "choose .svg, which needs nothing" in capsys.readouterr().err
     assert main(["plot", str(tmp_path), "-o", str(output)]) == 2
     assert "cannot be read" in capsys.readouterr().err
 
@@ -274,22 +339,52 @@ def test_short_names_leave_out_what_all_have():
     assert len(short_names(["x" * 99])["x" * 99]) == 26
 
 
-def test_a_chart_shows_each_point_where_its_axes_say_and_no_label_on_another():
+def test_a_chart_shows_each_point_its_bar_and_its_band_where_its_axes_say():
     points = [(1.0, 30.0), (10.0, 31.0), (100.0, 32.0), (0.0, 33.0)]  # the last one has no logarithm
-    series = [Series(f"<{n}>", points, style=n, line=True, names=["w"] * 4) for n in range(3)]
+    bars, band = [(y - 0.5, y + 0.5) for _, y in points], [(x, y - 1, y + 1) for x, y in points]
+    series = [Series(f"<{n}>", points, style=n, line=True, bars=bars, faint=points, band=band) for n in range(3)]
     svg = ET.fromstring(chart(series, Axis("x", log=True), Axis("y"), uid="u", title="a < b", level=("bicubic", 29.5)))
+    by_class = Counter(element.get("class") for element in svg.iter())
+    assert by_class["mark"] == by_class["bar"] == by_class["faint"] == 9 and by_class["band"] == 3
     marks = [e.get("transform") for e in svg.iter("path") if e.get("class") == "mark"]
     xs = [float(mark[len("translate(") :].split(",")[0]) for mark in marks[:3]]
-    assert len(marks) == 9 and xs[1] - xs[0] == pytest.approx(xs[2] - xs[1], abs=0.2)
-    assert svg.find("title").text == "a < b"
-    texts = [(float(e.get("x")), float(e.get("y")), e.text) for e in svg.iter("text") if not e.get("text-anchor")]
-    assert {"<0>", "<1>", "<2>", "bicubic"} <= {text for *_, text in texts}
-    for number, (x, y, text) in enumerate(texts):
-        for other_x, other_y, other in texts[number + 1 :]:
-            assert abs(y - other_y) >= 13 or x + 6.75 * len(text) <= other_x or other_x + 6.75 * len(other) <= x
+    assert xs[1] - xs[0] == pytest.approx(xs[2] - xs[1], abs=0.2)
+    assert svg.find("title").text == "a < b" and [g.get("data-model") for g in svg.iter("g")][1:] == [
+        "<0>",
+        "<1>",
+        "<2>",
+    ]
     assert ET.fromstring(standalone([("a < b", chart(series, Axis("x"), Axis("y"), uid="u", title=""))])) is not None
     assert "Nothing" in chart([Series("", [])], Axis("x"), Axis("y"), uid="u", title="")
 
 
-def test_numbers_get_prefixes():
-    assert [si(101.8e9), si(49_600), si(12), si(0.0005)] == ["101.8 G", "49.6 K", "12", "0.0005"]
+def test_intervals_stand_at_their_numbers():
+    rows = [Interval("a<", "a", 0.5, 0.25, 0.75, (0.4, 0.6), 0, True), Interval("b", "b", -0.5, None, None)]
+    svg = ET.fromstring(intervals(rows, "dB", uid="u", title="t", zero="control"))
+    marks = [float(re.search(r"\((.*?),", e.get("transform"))[1]) for e in svg.iter("path") if e.get("class") == "mark"]
+    (bar,) = [re.match(r"M(.*?),.*H(.*)", e.get("d")).groups() for e in svg.iter("path") if e.get("class") == "bar"]
+    (zero,) = [float(re.match(r"M(.*?),", e.get("d"))[1]) for e in svg.iter("path") if e.get("class") == "line level"]
+    assert (float(bar[0]) + float(bar[1])) / 2 == pytest.approx(marks[0], abs=0.2)
+    assert (marks[0] + marks[1]) / 2 == pytest.approx(zero, abs=0.2)
+    assert [e.text for e in svg.iter("text") if e.get("class") == "strong"] == ["a<"]
+    assert "Nothing" in intervals([], "", uid="u", title="", zero="")
+
+
+def test_curves_of_seeds_are_one_line_with_a_band():
+    runs = [
+        Run(f"csd_seed{n}", {"l_pix": [(1, 1.0 + n), (2, 0.5 + n)]}, {("S", "psnr", 1.0): [(2, 30.0 + n)]})
+        for n in (0, 1)
+    ]
+    runs.append(Run("alone", {"l_pix": [(1, 3.0)]}))
+    assert training_headings(runs) == ["PSNR on S (validation)", "l_pix"]
+    first, second = training_series("l_pix", runs, {})
+    assert (first.name, first.points, first.band) == ("csd", [(1, 1.5), (2, 1.0)], [(1, 1.0, 2.0), (2, 0.5, 1.5)])
+    assert (second.name, second.band) == ("alone", [])
+
+
+def test_the_images_of_a_metric_that_falls_are_chosen_by_it():
+    values = {"near": {"bicubic": 0.5, "a": 0.1}, "hard": {"bicubic": 0.5, "a": 0.49}}
+    rows = [
+        Row("s", image, model, 1.0, {"lpips": v}, None) for image, own in values.items() for model, v in own.items()
+    ]
+    assert choose_images(rows, "lpips", 1, baseline="bicubic")[0].image == "hard"
