@@ -27,8 +27,8 @@ def draw(path: Path, charts: Sequence[tuple[str, Axis, Sequence[Series]]], names
         from matplotlib.figure import Figure
     except ImportError:
         raise InputError(
-            f"{path.suffix} is drawn by matplotlib, which is not installed: pip install -e '.[plot]' in srkd's checkout, or "
-            "choose .svg, which needs nothing."
+            f"{path.suffix} is drawn by matplotlib, which is not installed: pip install -e '.[plot]' in srkd's "
+            "checkout, or choose .svg, which needs nothing."
         ) from None
     columns = min(2, len(charts))
     rows = -(-len(charts) // columns)
