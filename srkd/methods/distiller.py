@@ -25,6 +25,13 @@ class View(NamedTuple):
 
     output: Tensor | None
     features: list[Tensor]
+    width: float = 1.0
+
+    @property
+    def picture(self) -> Tensor:
+        """The picture, of a network of which one was asked for."""
+        assert self.output is not None
+        return self.output
 
 
 class Viewer:
@@ -136,14 +143,16 @@ class Distiller(Method):
         self.paths: dict[str, list[tuple[str, str]]] = {source: [] for source in self.sources}
         self.viewers: dict[str, Viewer] = {}
 
-    def compare(self, own: View, lesson: View, source: str) -> Losses:
-        """The terms of what the student gives (`own`) and what a source gives (`lesson`)."""
+    def compare(self, own: View, lesson: View, source: str, batch: Batch) -> Losses:
+        """The terms of what the student gives (`own`, at its width) and what a source gives (`lesson`)."""
         raise NotImplementedError
+
+    def listen(self, lessons: dict[str, View], batch: Batch) -> None:
+        """Called once for each batch, with what all teachers give, before anything is compared."""
 
     def supervise(self, own: View, batch: Batch) -> Losses:
         """The terms that need no teacher."""
-        assert own.output is not None
-        return {"l_pix": self.pixel(own.output, batch.gt)}
+        return {"l_pix": self.pixel(own.picture, batch.gt)}
 
     def sources_at(self, width: float) -> list[str]:
         """Where a width learns from: the full width does not from itself."""
@@ -158,20 +167,21 @@ class Distiller(Method):
         if not self.viewers:
             self.look_through({})
         lessons = {name: self.lesson(name, batch) for name in self.teachers}
+        self.listen(lessons, batch)
         losses: Losses = {}
         for width in self.widths:
             ours = self._own_paths()
             seen = self.viewers[""].see(batch.lq, ours, width)
             terms = self.supervise(seen, batch)
             for source in self.sources_at(width):
-                own = View(seen.output, [seen.features[ours.index(path)] for path, _ in self.paths[source]])
-                for name, value in self.compare(own, lessons[source], source).items():
+                features = [seen.features[ours.index(path)] for path, _ in self.paths[source]]
+                own = View(seen.output, features, width)
+                for name, value in self.compare(own, lessons[source], source, batch).items():
                     terms[self.term_name(name, source)] = value
             losses |= self.at(width, terms)
             if OWN in self.sources and width == 1:
-                assert seen.output is not None
                 theirs = [seen.features[ours.index(path)].detach() for _, path in self.paths[OWN]]
-                lessons[OWN] = View(seen.output.detach(), theirs)
+                lessons[OWN] = View(seen.picture.detach(), theirs)
         return losses
 
     def weight(self, name: str, progress: float) -> float:

@@ -18,7 +18,7 @@ from srkd.methods.feature import FeatureMethod
 from srkd.networks.slim import Network
 from srkd.networks.taps import body_of
 from srkd.registry import METHODS
-from srkd.types import InputError, Losses
+from srkd.types import Batch, InputError, Losses
 
 
 @METHODS.register
@@ -67,7 +67,7 @@ class FAKD(FeatureMethod):
         """The ends of the thirds."""
         return third_taps(network)
 
-    def compare(self, own: View, lesson: View, source: str) -> Losses:
+    def compare(self, own: View, lesson: View, source: str, batch: Batch) -> Losses:
         """`l_ts`, and `l_sa`, the sum over the taps.
 
         Raises:
@@ -76,7 +76,7 @@ class FAKD(FeatureMethod):
         for (path, _), s in zip(self.paths[source], own.features, strict=True):
             if min(s.shape[-2:]) < self.pool:
                 raise InputError(f"`pool` (={self.pool}) is larger than the features of tap {path!r}, {list(s.shape)}.")
-        return {"l_ts": self.pixel(own.output, lesson.output), **super().compare(own, lesson, source)}
+        return {"l_ts": self.pixel(own.picture, lesson.picture), **super().compare(own, lesson, source, batch)}
 
     def distance(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Mean |A(s) − A(t)|."""

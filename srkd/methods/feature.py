@@ -13,7 +13,7 @@ from srkd.methods.base import Teachers, together
 from srkd.methods.distiller import OWN, Distiller, View
 from srkd.networks.slim import Network
 from srkd.networks.taps import Taps, check_paths, check_sizes, default_taps, feature_range, paired_taps
-from srkd.types import InputError, Losses
+from srkd.types import Batch, InputError, Losses
 
 PROBE = 16
 """Side of the image on which a network shows how many channels its taps have."""
@@ -97,7 +97,7 @@ class FeatureMethod(Distiller):
         """The taps of a network for which none are named."""
         return default_taps(network)
 
-    def compare(self, own: View, lesson: View, source: str) -> Losses:
+    def compare(self, own: View, lesson: View, source: str, batch: Batch) -> Losses:
         """The feature term.
 
         Raises:

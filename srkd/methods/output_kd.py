@@ -14,7 +14,7 @@ from srkd.methods.base import Teachers
 from srkd.methods.distiller import Distiller, View
 from srkd.networks.slim import Network
 from srkd.registry import METHODS
-from srkd.types import InputError, Losses
+from srkd.types import Batch, InputError, Losses
 
 
 @METHODS.register
@@ -34,6 +34,6 @@ class OutputKD(Distiller):
         self.alpha = alpha
         self.weights["l_ts"] = alpha * pixel.loss_weight
 
-    def compare(self, own: View, lesson: View, source: str) -> Losses:
+    def compare(self, own: View, lesson: View, source: str, batch: Batch) -> Losses:
         """`l_ts`."""
-        return {"l_ts": self.pixel(own.output, lesson.output)}
+        return {"l_ts": self.pixel(own.picture, lesson.picture)}

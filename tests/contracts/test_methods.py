@@ -184,7 +184,7 @@ def test_wrong_tap_lists_those_that_exist(name, option, tmp_path):
 @pytest.mark.parametrize("name", TAPPED)
 def test_taps_of_unequal_size_are_named_with_their_shapes(name, batch, tmp_path):
     if METHODS.get(name).same_sizes:
-        method = build(name, tmp_path, taps=("body.0",), teacher_taps=("upsample",))
+        method = build(name, tmp_path, taps=("body.0", "body.1"), teacher_taps=("upsample", "body.1"))
         with pytest.raises(InputError, match=r"'body\.0' gives \[4, 8, 8, 8\].*'upsample' gives \[4, 16, 16, 16\]"):
             method(batch)
 
