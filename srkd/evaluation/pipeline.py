@@ -23,6 +23,7 @@ from srkd.evaluation.perceptual import PerceptualColumn
 from srkd.evaluation.protocols import Protocol, Sample
 from srkd.evaluation.result import Failure, Result, Row, key_of
 from srkd.evaluation.sets import TestSet
+from srkd.imaging.files import to_rgb8
 from srkd.types import InputError
 
 OnImage = Callable[[Row, "NDArray[Any] | None"], None]
@@ -130,7 +131,7 @@ class Run:
         kinds = {protocol.for_luma_networks: protocol for protocol in self.protocols}
         samples = {kind: protocol.sample(gt, lq, test_set.images[index]) for kind, protocol in kinds.items()}
         scale = self.protocols[0].scale
-        likeness = None if lq is None or index >= RE_DERIVED else lr_likeness(gt, lq, scale)
+        likeness = None if lq is None or index >= RE_DERIVED else lr_likeness(to_rgb8(gt), lq, scale)
         return _Read(samples, likeness, time.perf_counter() - began)
 
     def _evaluate_image(self, image: _Image, pool: ThreadPoolExecutor) -> None:

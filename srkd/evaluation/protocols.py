@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from srkd.data.degradation import PAPER_SIGMA, Degradation, degrade
 from srkd.imaging.color import rgb_to_y
+from srkd.imaging.files import to_rgb8
 from srkd.imaging.resize import imresize, mod_crop
 from srkd.metrics.metric import Metric, metric_of
 from srkd.metrics.psnr import psnr, psnr_from_arrays
@@ -55,7 +56,11 @@ class Protocol(ABC):
         """Make the sample of a ground truth, RGB [H, W, 3]; `lq` where the low-resolution image is given."""
 
     def sample(self, gt: NDArray[np.uint8], lq: NDArray[np.uint8] | None, name: str) -> Sample:
-        """`prepare`, where `lq` is not given with that of the degradation for the image called `name`."""
+        """`prepare`, where `lq` is not given with that of the degradation for the image called `name`.
+
+        A grey file's `gt` is [H, W]; protocols other than `paper-y` take it as RGB.
+        """
+        gt = gt if self.for_luma_networks else to_rgb8(gt)
         if lq is None and self.degradation:
             lq = degrade(gt, self.degradation, scale=self.scale, name=name)
         return self.prepare(gt, lq)
@@ -157,10 +162,14 @@ class PaperY(Protocol):
     for_luma_networks: ClassVar[bool] = True
 
     def prepare(self, gt: NDArray[np.uint8], lq: NDArray[np.uint8] | None = None) -> Sample:
-        """Mod-crop, Y rounded to 8 bits, and that shrunk in floating point."""
+        """Mod-crop, Y rounded to 8 bits, and that shrunk in floating point.
+
+        The values of a grey file, `gt` [H, W], are its Y as they are: MATLAB's scripts convert only files with colours.
+        """
         if lq is not None:
             raise InputError("protocol paper-y makes the low-resolution Y plane itself; with LR images use protocol y.")
-        plane = _rounded(rgb_to_y(mod_crop(gt, self.scale)))
+        gt = mod_crop(gt, self.scale)
+        plane = _rounded(rgb_to_y(gt)) if gt.ndim == 3 else gt.astype(np.float64)
         return Sample(plane, imresize(plane, scale=1 / self.scale))
 
     def score(self, sr: Array, gt: Array) -> dict[str, float]:
@@ -171,7 +180,7 @@ class PaperY(Protocol):
     def describe(self) -> str:
         """One line."""
         return (
-            f"paper-y: ×{self.scale}, only the 8-bit Y plane of BT.601 is resized, crop border {self.scale}, "
+            f"paper-y: ×{self.scale}, only the 8-bit Y plane of BT.601 (of grey files: their values) is resized, crop border {self.scale}, "
             f"LR MATLAB bicubic in floating point, SR rounded to 8 bits, {self._ensemble()}"
         )
 

@@ -61,7 +61,7 @@ def score_folder(sr_dir: str | Path, gt_dir: str, *, protocol: Protocol) -> Resu
     wrong: list[str] = []
     for index, image in enumerate(truth.images):
         try:
-            gt = protocol.prepare(truth.read(index)[0]).gt
+            gt = protocol.sample(truth.read(index)[0], None, image).gt
             sr = to_rgb8(read_image(files[pairs[image]]))
             if sr.shape != gt.shape:
                 wrong.append(f"{files[pairs[image]].name} is {_size(sr)}, {image} is {_size(gt)}")

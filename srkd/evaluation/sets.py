@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from srkd.imaging.files import IMAGE_SUFFIXES, list_images, read_image, to_rgb8
 from srkd.types import InputError, did_you_mean
 
-RGB8 = NDArray[np.uint8]
+UInt8 = NDArray[np.uint8]
 
 # Each set under every name its folder has in common layouts (papers', BasicSR's, EDSR's), below the data folder.
 _KNOWN: dict[str, tuple[str, ...]] = {
@@ -37,8 +37,8 @@ class TestSet:
     Attributes:
         name: the word in tables.
         images: the name of each image.
-        read: position -> (ground truth, LR image or None where it is to be made), RGB uint8 [H, W, 3]; it raises
-            `InputError` where an image cannot be read.
+        read: position -> (ground truth, LR image or None where it is to be made), uint8: RGB [H, W, 3], the ground
+            truth of a grey file [H, W]; it raises `InputError` where an image cannot be read.
         origin: the folder, or whatever says where the images are from.
         stamp: another text where names, sizes or times of the files change; empty: unknown.
     """
@@ -47,7 +47,7 @@ class TestSet:
 
     name: str
     images: Sequence[str]
-    read: Callable[[int], tuple[RGB8, RGB8 | None]]
+    read: Callable[[int], tuple[UInt8, UInt8 | None]]
     origin: str = ""
     stamp: str = ""
 
@@ -123,8 +123,10 @@ def folder_set(folder: Path, name: str, *, lr: Mapping[str, Path] | None = None)
     files = [*paths, *(lr[stem] for stem in stems)] if lr else paths
     stamp = hashlib.sha256(repr([_state(path) for path in files]).encode()).hexdigest()[:16]
 
-    def read(index: int) -> tuple[RGB8, RGB8 | None]:
-        return to_rgb8(read_image(paths[index])), to_rgb8(read_image(lr[stems[index]])) if lr else None
+    def read(index: int) -> tuple[UInt8, UInt8 | None]:
+        gt = read_image(paths[index])
+        rgb = to_rgb8(gt)
+        return rgb[..., 0] if gt.ndim == 2 else rgb, to_rgb8(read_image(lr[stems[index]])) if lr else None
 
     return TestSet(name, stems, read, str(folder), stamp)
 

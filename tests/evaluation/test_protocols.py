@@ -1,10 +1,13 @@
 import math
 
+import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from srkd.evaluation.models import bicubic
 from srkd.evaluation.protocols import PROTOCOLS, Chosen, protocol_of
+from srkd.evaluation.sets import find_set
 from srkd.imaging.color import rgb_to_y
 from srkd.imaging.resize import imresize, mod_crop
 from srkd.metrics.psnr import psnr
@@ -72,3 +75,20 @@ def test_chosen_metrics_keep_their_own_options(photo):
     assert protocol.unlike_tables() == [
         "p: not comparable with papers' tables, which have crop_border: 2 and test_y_channel: true."
     ]
+
+
+@pytest.mark.parametrize("kind", ["L", "1", "I;16", "RGB", "P"])
+def test_paper_y_takes_the_values_of_grey_files_as_they_are(photo, tmp_path, kind):
+    """As MATLAB's scripts, which convert only what has colours (Set14's bridge is a grey file)."""
+    grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
+    picture = Image.fromarray(grey.astype(np.uint16) * 257) if kind == "I;16" else Image.fromarray(grey).convert(kind)
+    picture.save(tmp_path / "bridge.png")
+    values = np.asarray(picture.convert("L")) if kind == "1" else grey
+    gt, lq = find_set(str(tmp_path)).read(0)
+    sample = protocol_of("paper-y", 3).sample(gt, lq, "bridge")
+    is_grey = kind in ("L", "1", "I;16")
+    expected = mod_crop(values, 3) if is_grey else np.round(rgb_to_y(mod_crop(np.dstack([values] * 3), 3)))
+    assert np.abs(sample.gt - expected).max() <= (0 if is_grey else 1)
+    for name in ("y", "rgb"):  # these see RGB, as before
+        sample = protocol_of(name, 3).sample(gt, lq, "bridge")
+        assert np.array_equal(sample.gt, mod_crop(np.dstack([values] * 3), 3)) and sample.lq.shape == (32, 40, 3)

@@ -118,7 +118,9 @@ def _benchmarks(folder: Path, named: list[str] | None) -> list[Picture]:
 
 
 def _ground_truth(test: TestSet, index: int) -> NDArray[np.uint8]:
-    return test.read(index)[0]
+    from srkd.imaging.files import to_rgb8
+
+    return to_rgb8(test.read(index)[0])
 
 
 def _range(ascending: list[int]) -> str:
