@@ -57,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
     """Upscale everything; 1 where a file failed."""
 
     from srkd.cli.display import show_line, stdout_console, telling
+    from srkd.imaging.files import left_out
     from srkd.inference.files import plan_jobs, upscale_files
     from srkd.inference.upscaler import Upscaler
     from srkd.signature import parse_width
@@ -90,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
         f"{len(jobs) - len(failures)} of {len(jobs) + len(existing)} files written to {output} "
         f"(×{upscaler.scale}, {'widths within the budget' if budget else f'width {upscaler.width:.4g}'}).",
     )
-    if others := _left_out(args.inputs):
+    if others := [other for path in dict.fromkeys(args.inputs) if path.is_dir() for other in left_out(path)]:
         show_line(console, f"Left out: {len(others)} in the folders that are no images, such as {others[0]}.")
     if existing:
         show_line(console, f"{len(existing)} skipped as they exist (--overwrite replaces them).")
@@ -110,15 +111,6 @@ def _beside(inputs: Sequence[Path], scale: int) -> Path:
         raise InputError(f"beside {source} there is nothing: name a folder for the results (-o OUT).")
     ending = "" if source.is_dir() else ".mp4" if is_video(source) else ".png"
     return source.with_name(f"{source.name if source.is_dir() else source.stem}_x{scale}{ending}")
-
-
-def _left_out(inputs: Sequence[Path]) -> list[Path]:
-    """What folders hold beside images: other files (videos too), and folders, which are not entered."""
-    from srkd.imaging.files import list_images
-
-    folders = [path for path in inputs if path.is_dir()]
-    others = {path for folder in folders for path in folder.iterdir() if not path.name.startswith(".")}
-    return sorted(others - {path for folder in folders for path in list_images(folder)})
 
 
 def _tile(given: str) -> Any:

@@ -16,9 +16,9 @@ from PIL import Image
 from srkd.data.batches import dihedral
 from srkd.data.degradation import Degradation, degrade
 from srkd.data.pairing import Pair, find_pairs
-from srkd.data.storage import RGB8, ImageFile, StoredImage, first_few, stored_images
+from srkd.data.storage import RGB8, ImageFile, StoredImage, first_few, is_lmdb, stored_images
 from srkd.imaging.decode import odd_kind
-from srkd.imaging.files import read_image, to_rgb8
+from srkd.imaging.files import left_out, read_image, to_rgb8
 from srkd.imaging.resize import imresize, mod_crop
 from srkd.types import InputError
 
@@ -74,6 +74,11 @@ def survey(root: Path, progress: Progress | None = None) -> Survey:
         if progress:
             progress(done, len(stored))
     findings = [Finding(True, text) for text in damaged]
+    if not names:
+        findings.append(Finding(True, f"none of the {len(stored)} images can be read."))
+    others = [] if is_lmdb(root) else [path.name for path in left_out(root)]
+    if others:
+        findings.append(Finding(False, f"left out as no images: {len(others)}, such as {first_few(others)}."))
     findings += [
         Finding(False, f"{len(listed)} of {len(stored)} images are {kind} ({_READ_AS[kind]}): {first_few(listed)}.")
         for kind, listed in kinds.items()
@@ -91,6 +96,8 @@ def duplicates(names: Sequence[str], thumbnails: NDArray[np.uint8]) -> list[tupl
     Returns:
         Pairs of names, each image with the first one that it equals.
     """
+    if not names:
+        return []
     details = _details(thumbnails)
     stacked = details.transpose(1, 2, 0)
     turns = [dihedral(stacked, hflip=bool(n & 1), vflip=bool(n & 2), transpose=bool(n & 4)) for n in range(8)]

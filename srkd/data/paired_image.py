@@ -56,7 +56,8 @@ class PairedImageDataset:
         degradation: how the lq images are made instead, without dataroot_lq: `{type: BD}`, `{type: DN, sigma: 30}`,
             `{type: JPEG, quality: 50}`, see `Degradation`; or, another draw for each patch,
             `{type: random, jpeg: [40, 95], noise: [0, 10], blur: [0, 1.2], p: 0.8}`, see `RandomDegradation`.
-        filename_tmpl: stem of the lq file, `{}` being the gt's; `{}x4` is tried by itself where `{}` finds nothing.
+        filename_tmpl: stem of the lq file, `{}` being the gt's. Where `{}` finds nothing, `{}x4` is tried by itself,
+            and the gt's name with LR for HR or LQ for GT (SelfExSR's `img_001_SRF_4_HR` and `img_001_SRF_4_LR`).
         meta_info_file: its lines (`0001_s001.png (480,480,3)`) choose and order the gt images. With several folders a
             list of as many, null for a folder that is taken whole.
         io_backend: see `IOBackend`.

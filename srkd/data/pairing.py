@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,26 +80,57 @@ def _match(
     first = next(iter(gts))
     if template == "{}" and first not in stored and f"{first}x{scale}" in stored:
         template = f"{{}}x{scale}"  # EDSR's layout, LR_bicubic/X4/babyx4.png
-    expected = {name: template.format(name) for name in gts}
-    counts = (
-        f"dataroot_gt {root_gt} has {len(gts)} images, dataroot_lq {root_lq} has {len(stored)}, "
-        f"paired by filename_tmpl {template!r}"
-    )
-    lonely_gt = [name for name, lq_name in expected.items() if lq_name not in stored]
+    names = {name: template.format(name) for name in gts}
+    if template == "{}" and first not in stored:
+        names = _low_names(list(gts), stored) or names
+    counts = f"dataroot_gt {root_gt} has {len(gts)} images, dataroot_lq {root_lq} has {len(stored)}"
+    lonely_gt = [name for name, lq_name in names.items() if lq_name not in stored]
     if lonely_gt:
         raise InputError(
-            f"{counts}: {len(lonely_gt)} GT images have no LQ image: {first_few(lonely_gt)} "
-            f"(looked for {expected[lonely_gt[0]]!r} with any image suffix)."
+            f"{counts}, paired by filename_tmpl {template!r}: {len(lonely_gt)} GT images have no LQ image: "
+            f"{first_few(lonely_gt)} (looked for {names[lonely_gt[0]]!r} with any image suffix). "
+            f"The LQ images are called {first_few(stored)}.{_template_for(lonely_gt[0], stored)}"
         )
-    prefix, suffix = template.split("{}")
-    wanted = set(expected.values())
-    lonely_lq = [name for name in stored if name not in wanted and name.startswith(prefix) and name.endswith(suffix)]
+    wanted = set(names.values())
+    lonely_lq = [name for name in stored if name not in wanted and _fits(template, name)]
     if lonely_lq and not subset:
         raise InputError(
             f"{counts}: {len(lonely_lq)} LQ images have no GT image: {first_few(lonely_lq)}. "
             "Remove them, or list the wanted images in a meta_info_file."
         )
-    return {name: stored[lq_name] for name, lq_name in expected.items()}
+    return {name: stored[lq_name] for name, lq_name in names.items()}
+
+
+def _low_names(gts: Sequence[str], stored: Container[str]) -> dict[str, str]:
+    """LQ names by GT name where a word in them tells the two apart, as in SelfExSR's `img_001_SRF_4_HR` and `…_LR`.
+
+    Nothing where the first GT image has no LQ image of such a name.
+    """
+    for high, low in (("HR", "LR"), ("GT", "LQ"), ("GT", "LR"), ("HR", "LQ")):
+        if _low_name(gts[0], high, low) in stored:
+            return {name: _low_name(name, high, low) for name in gts}
+    return {}
+
+
+def _low_name(name: str, high: str, low: str) -> str:
+    """`a_HR` → `a_LR`, `a_hr` → `a_lr`: the last time that `high` stands in a name as a word of its own."""
+    found = list(re.finditer(rf"(?<![A-Za-z]){high}(?![A-Za-z])", name, re.IGNORECASE))
+    if not found:
+        return name
+    word = low if found[-1][0].isupper() else low.lower()
+    return name[: found[-1].start()] + word + name[found[-1].end() :]
+
+
+def _template_for(name: str, stored: Iterable[str]) -> str:
+    """A sentence with the filename_tmpl that would find the LQ image of `name`; empty where none has its name."""
+    found = next((lq_name for lq_name in stored if name in lq_name), None)
+    return f" filename_tmpl: '{found.replace(name, '{}', 1)}' would find {found!r}." if found else ""
+
+
+def _fits(template: str, name: str) -> bool:
+    """Whether an LQ image is called like one of the template; another may belong to another scale."""
+    prefix, suffix = template.split("{}")
+    return name.startswith(prefix) and name.endswith(suffix)
 
 
 def _sized(name: str, gt: StoredImage, lq: StoredImage | None, scale: int) -> Pair:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,11 +132,19 @@ def meta_names(path: Path) -> list[str]:
     """Stems listed in a meta-information file, in its order; a size after the name is optional."""
     if not path.is_file():
         raise InputError(f"meta-information file {path} does not exist.")
-    lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+    lines = (line.strip() for line in _lines(path))
     names = [Path(match["name"] if (match := META_LINE.match(line)) else line).stem for line in lines if line]
     if not names:
         raise InputError(f"meta-information file {path} lists no images.")
     return names
+
+
+def _lines(path: Path) -> list[str]:
+    """Of a text file, with or without a byte-order mark; names that are no UTF-8 stay those of the files."""
+    data = path.read_bytes()
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise InputError(f"{path} is UTF-16 text (as Windows' Notepad calls Unicode); save it as UTF-8.")
+    return data.decode("utf-8-sig", "surrogateescape").splitlines()
 
 
 def first_few(names: Iterable[str], limit: int = 3) -> str:
@@ -144,11 +155,14 @@ def first_few(names: Iterable[str], limit: int = 3) -> str:
 
 def _lmdb_images(root: Path) -> dict[str, StoredImage]:
     meta = root / "meta_info.txt"
-    for file in (root / "data.mdb", meta):
+    data = root / "data.mdb"
+    for file in (data, meta):
         if not file.is_file():
             raise InputError(f"{root} is not an LMDB as BasicSR's scripts write it: {file.name} is missing.")
+    _lmdb_package(root)
+    _probe_lmdb(root, data.stat().st_size, data.stat().st_mtime_ns)
     images: dict[str, StoredImage] = {}
-    for number, line in enumerate(meta.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(_lines(meta), start=1):
         if not line.strip():
             continue
         match = META_LINE.match(line)
@@ -163,6 +177,34 @@ def _lmdb_images(root: Path) -> dict[str, StoredImage]:
 
 _one_at_a_time = threading.Lock()
 
+_PROBE = """
+import os, sys, lmdb
+with lmdb.open(sys.argv[1], readonly=True, lock=False, readahead=False, meminit=False) as environment:
+    size = os.path.getsize(os.path.join(sys.argv[1], "data.mdb"))
+    pages = environment.info()["last_pgno"] + 1
+    if size < pages * environment.stat()["psize"]:
+        sys.exit(f"it has {size:,} bytes of {pages * environment.stat()['psize']:,}")
+    with environment.begin(buffers=True) as transaction:
+        if any(len(value) > size for _, value in transaction.cursor()):
+            sys.exit("an entry is longer than the file")
+"""
+
+
+@functools.cache
+def _probe_lmdb(folder: Path, size: int, changed: int) -> None:
+    """Walk through all keys in a process of its own: a truncated or damaged LMDB ends whoever reads it, by a signal.
+
+    `size` and `changed` are those of its file: it is done again where they are others.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    del size, changed
+    done = subprocess.run([sys.executable, "-c", _PROBE, folder], capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["reading it ends the process"])[-1]
+        raise InputError(f"{folder} is a truncated or damaged LMDB: {reason}. Copy it again, or write it anew.")
+
 
 def _lmdb_value(folder: Path, key: str) -> bytes | None:
     """The bytes under `key`.
@@ -170,16 +212,21 @@ def _lmdb_value(folder: Path, key: str) -> bytes | None:
     The environment is opened for every read: an open one can't be used after a fork, nor opened a second time.
     Beside decoding the image this takes no time.
     """
-    try:
-        import lmdb
-    except ImportError as error:
-        raise InputError(f"{folder} is an LMDB: install the package `lmdb` to read it.") from error
+    lmdb = _lmdb_package(folder)
     try:
         with (
             _one_at_a_time,
             lmdb.open(str(folder), readonly=True, lock=False, readahead=False, meminit=False) as environment,
             environment.begin() as transaction,
         ):
-            return transaction.get(key.encode("utf-8"))
+            return transaction.get(key.encode("utf-8", "surrogateescape"))
     except lmdb.Error as error:
         raise InputError(f"{folder} cannot be read as an LMDB: {error}.") from error
+
+
+def _lmdb_package(folder: Path) -> Any:
+    try:
+        import lmdb
+    except ImportError as error:
+        raise InputError(f"{folder} is an LMDB: install the package `lmdb` to read it.") from error
+    return lmdb

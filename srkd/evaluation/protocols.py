@@ -180,8 +180,8 @@ class PaperY(Protocol):
     def describe(self) -> str:
         """One line."""
         return (
-            f"paper-y: ×{self.scale}, only the 8-bit Y plane of BT.601 (of grey files: their values) is resized, crop border {self.scale}, "
-            f"LR MATLAB bicubic in floating point, SR rounded to 8 bits, {self._ensemble()}"
+            f"paper-y: ×{self.scale}, only the 8-bit Y plane of BT.601 (of grey files: their values) is resized, "
+            f"crop border {self.scale}, LR MATLAB bicubic in floating point, SR rounded to 8 bits, {self._ensemble()}"
         )
 
 

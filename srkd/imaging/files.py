@@ -42,6 +42,7 @@ __all__ = [
     "WRITABLE_SUFFIXES",
     "check_writable",
     "decode_image",
+    "left_out",
     "list_images",
     "read_image",
     "to_rgb8",
@@ -91,6 +92,12 @@ def list_images(folder: str | Path) -> list[Path]:
     if not images:
         raise InputError(f"{folder} holds no image; suffixes looked for: {', '.join(IMAGE_SUFFIXES)}.")
     return sorted(images)
+
+
+def left_out(folder: str | Path) -> list[Path]:
+    """What lies in `folder` beside its images: other files and folders, but for hidden ones; sorted."""
+    images = set(list_images(folder))
+    return sorted(path for path in Path(folder).iterdir() if path not in images and not path.name.startswith("."))
 
 
 def read_image(path: str | Path) -> NDArray[Any]:

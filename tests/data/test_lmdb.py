@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import importlib
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -83,5 +85,41 @@ def test_faults(folders: Folders, tmp_path: Path, write_lmdb: WriteLmdb) -> None
         build(sized)
 
     (gt / "data.mdb").write_bytes(b"nothing of the kind" * 500)
-    with pytest.raises(InputError, match="cannot be read as an LMDB"):
+    with pytest.raises(InputError, match="truncated or damaged LMDB"):
         build(gt).pair(0)
+
+
+@pytest.mark.parametrize("length", [0, 1, 100, 4000, 4096, 5000, 8191, 8192, 12_288, 0.3, 0.5, 0.9, -4096])
+def test_a_truncated_lmdb_is_refused(folders: Folders, tmp_path: Path, write_lmdb: WriteLmdb, length: float) -> None:
+    """Reading it would end this process by a signal."""
+    lmdb = write_lmdb(folders[0], tmp_path / "gt.lmdb")
+    data = (lmdb / "data.mdb").read_bytes()
+    kept = int(length * len(data)) if 0 < length < 1 else int(length)
+    (lmdb / "data.mdb").write_bytes(data[:kept])
+    with pytest.raises(InputError, match=r"gt\.lmdb is a truncated or damaged LMDB: .+\. Copy it again"):
+        PairedImageDataset(scale=2, dataroot_gt=str(lmdb), io_backend=IOBackend("lmdb"))
+
+
+def test_a_damaged_lmdb_never_ends_the_process(
+    folders: Folders, tmp_path: Path, write_lmdb: WriteLmdb, rng: np.random.Generator
+) -> None:
+    lmdb = write_lmdb(folders[0], tmp_path / "gt.lmdb")
+    whole = (lmdb / "data.mdb").read_bytes()
+    for number in range(12):
+        target = tmp_path / f"{number}.lmdb"
+        shutil.copytree(lmdb, target)
+        data = bytearray(whole)
+        page = 4096 * int(rng.integers(0, 4))  # the two heads, and the pages of the tree
+        for at in rng.integers(page, page + 200, 8):
+            data[at] = int(rng.integers(0, 256))
+        (target / "data.mdb").write_bytes(data)
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom srkd.data.storage import stored_images\n"
+        "from srkd.types import InputError\n"
+        "for path in sorted(Path(sys.argv[1]).glob('?*.lmdb')):\n"
+        "    try:\n        for image in stored_images(path).values(): image.read()\n"
+        "    except InputError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "LMDB" in done.stdout

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -217,3 +219,57 @@ def test_options_from_a_file() -> None:
     for wrong in ({"type": "dsik"}, {"type": "disk", "patch": 1}):
         _, problems = check_options(component, {"dataroot_gt": "gt", "io_backend": wrong}, wired=("scale",))
         assert [problem.path[0] for problem in problems] == ["io_backend"]
+
+
+@pytest.mark.parametrize(
+    ("gt", "lq"),
+    [
+        ("img_{}_SRF_2_HR", "img_{}_SRF_2_LR"),
+        ("{}_hr", "{}_lr"),
+        ("HR_{}", "LR_{}"),
+        ("gt-{}", "lq-{}"),
+        ("{}_GT", "{}_LR"),
+        ("shore{}_HR", "shore{}_LR"),
+        ("HR{}", "LR{}"),
+        ("{}", "{}x2"),
+    ],
+)
+def test_layouts_of_others_are_paired(folders: Folders, gt: str, lq: str) -> None:
+    for number, path in enumerate(sorted(folders[0].iterdir())):
+        partner = next(found for found in folders[1].iterdir() if found.stem == path.stem)
+        path.rename(path.with_name(f"{gt.format(f'{number:03d}')}{path.suffix}"))
+        partner.rename(partner.with_name(f"{lq.format(f'{number:03d}')}{partner.suffix}"))
+    count = len(list(folders[0].iterdir()))
+    assert dataset(folders).names == [gt.format(f"{number:03d}") for number in range(count)]
+
+
+def test_names_that_do_not_pair_are_shown_with_a_way_on(folders: Folders) -> None:
+    for path in folders[1].iterdir():
+        path.rename(path.with_name(f"{path.stem}_bicLRx2{path.suffix}"))
+    with pytest.raises(InputError, match=r"called im\d+_bicLRx2.*filename_tmpl: '\{\}_bicLRx2' would find 'im\d+_bic"):
+        dataset(folders)
+    assert dataset(folders, filename_tmpl="{}_bicLRx2").names
+
+
+@pytest.mark.parametrize("mark", [b"\xef\xbb\xbf", b""])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_a_meta_info_file_may_have_a_byte_order_mark(folders: Folders, tmp_path: Path, mark: bytes, end: bytes) -> None:
+    names = sorted(path.name for path in folders[0].iterdir())[:2]
+    list_file = tmp_path / "meta.txt"
+    list_file.write_bytes(mark + b"".join(f"{name} (96,120,3)".encode() + end for name in names))
+    assert dataset(folders, meta_info_file=str(list_file)).names == [Path(name).stem for name in names]
+
+
+def test_utf_16_is_named(folders: Folders, tmp_path: Path) -> None:
+    (tmp_path / "meta.txt").write_text("im1.png", encoding="utf-16")
+    with pytest.raises(InputError, match=r"UTF-16 text .* save it as UTF-8"):
+        dataset(folders, meta_info_file=str(tmp_path / "meta.txt"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux")
+def test_names_that_are_not_utf_8_are_paired(folders: Folders, tmp_path: Path) -> None:
+    for folder in folders:
+        path = sorted(folder.iterdir())[0]
+        path.rename(folder / os.fsdecode(b"caf\xe9" + os.fsencode(path.suffix)))
+    (tmp_path / "meta.txt").write_bytes(b"caf\xe9.png (96,120,3)\n")
+    assert dataset(folders, meta_info_file=str(tmp_path / "meta.txt")).names == [os.fsdecode(b"caf\xe9")]

@@ -30,7 +30,7 @@ def test_names_in_any_case_and_layout(root, place, asked, name):
     found = find_set(asked)
     assert (found.name, list(found.images)) == (name, ["a"])
     gt, lq = found.read(0)
-    assert gt.shape == (8, 9, 3) and lq is None
+    assert gt.shape == (8, 9) and lq is None  # grey, as the file is
 
 
 @pytest.mark.parametrize("below", ["", "HR", "GTmod12"])
@@ -84,7 +84,7 @@ def test_lr_images_of_either_layout(tmp_path, gt, lr):
     write_image(tmp_path / "Set5" / lr, GREY[:4, :4] + 7)
     for place in (tmp_path / "Set5", (tmp_path / "Set5" / gt).parent):
         truth, given = find_set(str(place), given_lr=2).read(0)
-        assert truth.shape == (8, 9, 3) and given.shape == (4, 4, 3) and given[0, 0, 0] == 7
+        assert truth.shape == (8, 9) and given.shape == (4, 4, 3) and given[0, 0, 0] == 7
     assert find_set(str(tmp_path / "Set5")).read(0)[1] is None
     with pytest.raises(InputError, match="no LR images of scale 4: neither LRbicx4 nor LR_bicubic/X4"):
         find_set(str(tmp_path / "Set5"), given_lr=4)
