@@ -31,10 +31,15 @@ def atomic_path(path: str | Path) -> Generator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def atomic_write_text(path: str | Path, text: str) -> None:
-    """Write `text` (UTF-8) to `path` atomically."""
+def atomic_write_text(path: str | Path, text: str, *, errors: str = "backslashreplace") -> None:
+    """Write `text` (UTF-8) to `path` atomically.
+
+    Names of files that are no UTF-8 come with lone surrogates in place of their bytes (`os.fsdecode`). They are written
+    as `\\udce9`: what JSON calls them, so that they read back the same, and legible anywhere else. `errors`: another
+    way, as `str.encode` knows them.
+    """
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors=errors)
 
 
 def _umask() -> int:

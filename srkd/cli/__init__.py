@@ -13,6 +13,7 @@ from typing import Any
 
 from srkd import __version__
 from srkd.allocator import tune_allocator
+from srkd.cli.streams import prepare_streams
 from srkd.plugins import plugins_named
 from srkd.types import InputError, WorkError, did_you_mean
 
@@ -50,6 +51,7 @@ def usage() -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
+    prepare_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
     show_traceback = "--traceback" in arguments
     arguments = [argument for argument in arguments if argument != "--traceback"]
@@ -64,9 +66,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(str(error), 1, show_traceback)
     except KeyboardInterrupt as error:
         return _fail("interrupted.", 128 + int(error.args[0] if error.args else signal.SIGINT), show_traceback)
-    except BrokenPipeError:  # `srkd list networks | head`
-        sys.stderr.close()
-        return 0
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _fail(f"{where}{error.strerror or error}.", 1, show_traceback)
@@ -93,7 +92,9 @@ def _command(arguments: list[str]) -> int:
         )  # fmt: skip
         args = parser.parse_args(rest)
         with plugins_named(args.plugin):
-            return module.run(args)
+            status = module.run(args)
+        sys.stdout.flush()  # here, where what fails is an error, and not when Python ends
+        return status
     sys.stdout.flush()
     return 0
 

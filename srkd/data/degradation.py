@@ -112,7 +112,7 @@ def add_noise(image: RGB8, sigma: float, *, seed: int, name: str) -> RGB8:
     The noise is a function of seed, name and size, and stays the same in later versions of NumPy, which promises that
     for raw words alone.
     """
-    key = hashlib.sha256(f"{seed} {name}".encode()).digest()
+    key = hashlib.sha256(f"{seed} {name}".encode("utf-8", "surrogateescape")).digest()
     words = np.random.Philox(key=np.frombuffer(key[:16], "<u8")).random_raw(image.size)
     uniform = (
         (words >> np.uint64(11)).astype(np.float64) + 0.5

@@ -116,7 +116,7 @@ def write_meta_info(folder: Path, file: Path) -> int:
     text = "\n".join(lines) + "\n"
     if file.exists() and file.read_text(encoding="utf-8") != text:
         raise InputError(f"{file} is there and lists other images than {folder}: move it away.")
-    atomic_write_text(file, text)
+    atomic_write_text(file, text, errors="surrogateescape")  # the bytes of the files' names
     return len(lines)
 
 

@@ -157,7 +157,9 @@ class Targets:
         return np.empty(int(self._starts[-1]), self.dtype)
 
     def _mapped(self, flat: Path) -> Picture:
-        key = hashlib.sha256("\n".join([str(self.folder), *self.names]).encode()).hexdigest()[:16]
+        key = hashlib.sha256("\n".join([str(self.folder), *self.names]).encode("utf-8", "surrogateescape")).hexdigest()[
+            :16
+        ]
         file = flat / f"teacher_{self.folder.name}_{key}.cache"
         try:
             if not file.is_file() or file.stat().st_size != self.num_bytes:

@@ -78,4 +78,4 @@ def tell_at_once(text: str) -> None:
     Not a log line: the handler may have come in the middle of one, and a stream that is being written refuses another.
     """
     with suppress(OSError):  # nobody there to read it
-        os.write(2, f"\n{text}\n".encode())
+        os.write(2, f"\n{text}\n".encode("utf-8", "backslashreplace"))

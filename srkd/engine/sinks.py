@@ -86,7 +86,7 @@ class TextLog(Sink):
 
 def _file_handler(path: Path) -> logging.Handler:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s: %(message)s"))
     return handler
 
@@ -163,7 +163,7 @@ class MetricsFile(Sink):
             lines = self.path.read_text(encoding="utf-8").splitlines()
             kept = [line for line in lines if _iteration(line) <= self.start_iter]
             atomic_write_text(self.path, "".join(line + "\n" for line in kept))
-        self._file: TextIO = self.path.open("a", encoding="utf-8")
+        self._file: TextIO = self.path.open("a", encoding="utf-8", errors="backslashreplace")
 
     def close(self) -> None:
         """Close the file."""

@@ -97,7 +97,7 @@ def teacher_key(teacher: Network, cache: TeacherCache) -> str:
     if "path" in teacher.config:  # of a network from elsewhere: the weights count, not where they lie
         config = ""
     parts = [type(teacher).__name__, config, hash_of_weights(teacher.state_dict())]
-    digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    digest = hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
     return f"{type(teacher).__name__}-{digest}{'-x8' if cache.self_ensemble else ''}-{cache.bits}bit"
 
 

@@ -100,7 +100,7 @@ class Journal:
 
     def add(self, row: Row) -> None:
         """Keep a row; it is on the disk when this returns."""
-        with self.path.open("a", encoding="utf-8") as file:
+        with self.path.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(f"{_line(flat(row))}\n")
 
     def close(self) -> None:

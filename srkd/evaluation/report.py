@@ -154,7 +154,8 @@ def _count(value: float | None) -> str:
 
 
 def _digest(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode('ascii')}'"
+    written = text.encode("utf-8", "backslashreplace")  # as `atomic_write_text`
+    return f"'sha256-{base64.b64encode(hashlib.sha256(written).digest()).decode('ascii')}'"
 
 
 def _origin(record: dict[str, Any]) -> dict[str, Any]:
