@@ -24,9 +24,6 @@ _PLAIN = str.maketrans(
         "≈": "~",
     }
     | {"’": "'", "‘": "'", "“": '"', "”": '"', "√": "sqrt", "∞": "inf", "σ": "sigma", "µ": "u", "μ": "u", "•": "*"}
-    | dict.fromkeys("─━═╌╍┄┅╸╺", "-")
-    | dict.fromkeys("│┃║", "|")
-    | dict.fromkeys("┌┐└┘├┤┬┴┼╭╮╯╰┏┓┗┛╞╡╪╔╗╚╝╠╣╦╩╬", "+")
 )
 
 
@@ -37,20 +34,14 @@ def prepare_streams() -> None:
     to it: the work goes on, and the exit status is the work's.
     """
     codecs.register_error("srkd", _in_ascii)
-    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
-    if sys.stderr is None:  # pyright: ignore[reportUnnecessaryComparison]
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123
-    for stream in (sys.stdout, sys.stderr):
-        # a handler that the user chose by PYTHONIOENCODING stays
-        if getattr(stream, "errors", "") in ("strict", "surrogateescape", "backslashreplace"):
-            reconfigure = getattr(stream, "reconfigure", None)
-            if reconfigure:
-                reconfigure(errors="srkd")
     for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
+        stream = getattr(sys, name) or open(os.devnull, "w")  # noqa: SIM115, PTH123
+        # a handler that the user chose by PYTHONIOENCODING stays
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape", "backslashreplace"):
+            stream.reconfigure(errors="srkd")
         if isinstance(stream, io.TextIOWrapper) and stream is getattr(sys, f"__{name}__"):  # not one of a test
-            setattr(sys, name, _ReaderMayGo(stream))
+            stream = _ReaderMayGo(stream)
+        setattr(sys, name, stream)
 
 
 class _ReaderMayGo:

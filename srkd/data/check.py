@@ -74,10 +74,7 @@ def survey(root: Path, progress: Progress | None = None) -> Survey:
         if progress:
             progress(done, len(stored))
     findings = [Finding(True, text) for text in damaged]
-    if not names:
-        findings.append(Finding(True, f"none of the {len(stored)} images can be read."))
-    others = [] if is_lmdb(root) else [path.name for path in left_out(root)]
-    if others:
+    if others := [] if is_lmdb(root) else [path.name for path in left_out(root)]:
         findings.append(Finding(False, f"left out as no images: {len(others)}, such as {first_few(others)}."))
     findings += [
         Finding(False, f"{len(listed)} of {len(stored)} images are {kind} ({_READ_AS[kind]}): {first_few(listed)}.")

@@ -91,8 +91,9 @@ def _match(
             f"{first_few(lonely_gt)} (looked for {names[lonely_gt[0]]!r} with any image suffix). "
             f"The LQ images are called {first_few(stored)}.{_template_for(lonely_gt[0], stored)}"
         )
+    prefix, suffix = template.split("{}")
     wanted = set(names.values())
-    lonely_lq = [name for name in stored if name not in wanted and _fits(template, name)]
+    lonely_lq = [name for name in stored if name not in wanted and name.startswith(prefix) and name.endswith(suffix)]
     if lonely_lq and not subset:
         raise InputError(
             f"{counts}: {len(lonely_lq)} LQ images have no GT image: {first_few(lonely_lq)}. "
@@ -125,12 +126,6 @@ def _template_for(name: str, stored: Iterable[str]) -> str:
     """A sentence with the filename_tmpl that would find the LQ image of `name`; empty where none has its name."""
     found = next((lq_name for lq_name in stored if name in lq_name), None)
     return f" filename_tmpl: '{found.replace(name, '{}', 1)}' would find {found!r}." if found else ""
-
-
-def _fits(template: str, name: str) -> bool:
-    """Whether an LQ image is called like one of the template; another may belong to another scale."""
-    prefix, suffix = template.split("{}")
-    return name.startswith(prefix) and name.endswith(suffix)
 
 
 def _sized(name: str, gt: StoredImage, lq: StoredImage | None, scale: int) -> Pair:

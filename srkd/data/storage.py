@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -159,7 +159,6 @@ def _lmdb_images(root: Path) -> dict[str, StoredImage]:
     for file in (data, meta):
         if not file.is_file():
             raise InputError(f"{root} is not an LMDB as BasicSR's scripts write it: {file.name} is missing.")
-    _lmdb_package(root)
     _probe_lmdb(root, data.stat().st_size, data.stat().st_mtime_ns)
     images: dict[str, StoredImage] = {}
     for number, line in enumerate(_lines(meta), start=1):
@@ -212,7 +211,8 @@ def _lmdb_value(folder: Path, key: str) -> bytes | None:
     The environment is opened for every read: an open one can't be used after a fork, nor opened a second time.
     Beside decoding the image this takes no time.
     """
-    lmdb = _lmdb_package(folder)
+    import lmdb
+
     try:
         with (
             _one_at_a_time,
@@ -222,11 +222,3 @@ def _lmdb_value(folder: Path, key: str) -> bytes | None:
             return transaction.get(key.encode("utf-8", "surrogateescape"))
     except lmdb.Error as error:
         raise InputError(f"{folder} cannot be read as an LMDB: {error}.") from error
-
-
-def _lmdb_package(folder: Path) -> Any:
-    try:
-        import lmdb
-    except ImportError as error:
-        raise InputError(f"{folder} is an LMDB: install the package `lmdb` to read it.") from error
-    return lmdb

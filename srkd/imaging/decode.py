@@ -30,22 +30,20 @@ _RGB_8_BIT = b"\x08\x02"  # bit depth and colour type in a PNG's header
 _MOST_PIXELS = 2**26  # of a PNG for kornia_rs: an allocation that fails is no exception there but a panic
 _JPEG = b"\xff\xd8\xff"
 _PNM = tuple(f"P{digit}".encode() for digit in range(1, 7))
-_BY_PILLOW = {
+_FORMATS = {
+    _PNG: "PNG",
+    _JPEG: "JPEG",
+    **dict.fromkeys(tiff.MAGIC, "TIFF"),
     b"GIF8": "GIF",
     b"BM": "BMP",
-    b"\0\0\0\x0cjP  \r\n\x87\n": "JPEG2000",
-    b"\xff\x4f\xff\x51": "JPEG2000",
+    **dict.fromkeys((b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"), "JPEG2000"),
 }
 _NOT_READ = {
     b"P7": "a PAM file",
-    b"PF": "a floating-point PFM file",
-    b"Pf": "a floating-point PFM file",
+    **dict.fromkeys((b"PF", b"Pf"), "a floating-point PFM file"),
     b"\x76\x2f\x31\x01": "an OpenEXR file",
     b"#?RADIANCE": "a Radiance HDR file",
-    b"\0\0\0\x0cJXL ": "a JPEG XL file",
-    b"\xff\x0a": "a JPEG XL file",
-    b"8BPS": "a Photoshop file",
-    b"%PDF": "a PDF file",
+    **dict.fromkeys((b"\0\0\0\x0cJXL ", b"\xff\x0a"), "a JPEG XL file"),
     b"%!PS": "a PostScript file",
 }
 
@@ -64,19 +62,13 @@ def decode_image(data: bytes, name: str) -> NDArray[Any]:
 
 def image_format(data: bytes) -> str:
     """The format that the first 16 bytes of a file tell, in Pillow's words; empty where srkd reads no such format."""
-    if data.startswith(_PNG):
-        return "PNG"
-    if data.startswith(_JPEG):
-        return "JPEG"
-    if data.startswith(tiff.MAGIC):
-        return "TIFF"
     if data.startswith(_PNM) and data[2:3].isspace():
         return "PPM"
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"
     if data[4:12] in (b"ftypavif", b"ftypavis"):
         return "AVIF"
-    return next((known for magic, known in _BY_PILLOW.items() if data.startswith(magic)), "")
+    return next((known for magic, known in _FORMATS.items() if data.startswith(magic)), "")
 
 
 def image_size(path: Path) -> tuple[int, int]:

@@ -162,19 +162,14 @@ def _layout(page: TiffPage) -> str:
     def named(tag: Any) -> str:
         return str(getattr(tag, "name", tag)).lower()
 
-    words = {SAMPLEFORMAT.UINT: "unsigned", SAMPLEFORMAT.INT: "signed", SAMPLEFORMAT.IEEEFP: "floating-point"}
-    parts = [
-        f"{page.bitspersample}-bit {words.get(SAMPLEFORMAT(page.sampleformat), named(page.sampleformat))} values",
-        f"photometric {named(page.photometric)}",
-        f"{page.samplesperpixel} sample{'s' if page.samplesperpixel > 1 else ''} a pixel",
-        *([f"extra samples {', '.join(map(named, page.extrasamples))}"] if page.extrasamples else []),
-        *(["subsampled colours"] if page.subsampling not in (None, (1, 1)) else []),
-        *([f"{page.imagedepth} slices deep"] if page.imagedepth != 1 else []),
-        *(["a thumbnail as first page"] if page.is_reduced else []),
-        f"planes {named(page.planarconfig)}",
-        f"compression {named(page.compression)}",
-    ]
-    return ", ".join(parts)
+    kind = {SAMPLEFORMAT.UINT: "unsigned", SAMPLEFORMAT.INT: "signed", SAMPLEFORMAT.IEEEFP: "floating-point"}
+    return (
+        f"{page.bitspersample}-bit {kind.get(SAMPLEFORMAT(page.sampleformat), named(page.sampleformat))} values, "
+        f"photometric {named(page.photometric)}, {page.samplesperpixel} samples a pixel (extra: "
+        f"{', '.join(map(named, page.extrasamples)) or 'none'}), subsampling {page.subsampling or 'none'}, depth "
+        f"{page.imagedepth}, planes {named(page.planarconfig)}, compression {named(page.compression)}"
+        f"{', a thumbnail as first page' if page.is_reduced else ''}"
+    )
 
 
 def _samples(page: TiffPage, name: str) -> NDArray[Any]:

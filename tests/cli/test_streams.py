@@ -79,7 +79,7 @@ def test_working_runs_in_any_encoding(odd_names, tmp_path, encoding):
 
 
 def test_signs_have_an_ascii_form():
-    assert plain("×2 – 3 … ±1 → é ü ─│┼ 大 ²") == "x2 - 3 ... +/-1 -> e u -|+ ? 2"
+    assert plain("×2 – 3 … ±1 → é ü 大 ²") == "x2 - 3 ... +/-1 -> e u ? 2"
     assert plain(os.fsdecode(b"caf\xe9.png")) == "caf\\xe9.png"
 
 
