@@ -1,6 +1,6 @@
 """Train or distil a network from an option file.
 
-srkd train -opt options/train/CSD/csd_edsr_x4.yml
+srkd train options/train/CSD/csd_edsr_x4.yml                          (or -opt FILE, as in BasicSR)
 srkd train -opt FILE train.total_iter=1000 network_g.num_feat=32     (override any option)
 srkd train -opt FILE --auto_resume                                    (go on where it stopped)
 srkd train -opt FILE --check                                          (build everything, a few steps, stop)
@@ -12,7 +12,10 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from srkd.types import InputError
 
 if TYPE_CHECKING:
     from srkd.options import TrainOptions
@@ -20,14 +23,19 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """BasicSR's arguments, and overrides without a flag."""
-    parser.add_argument("-opt", required=True, metavar="FILE", help="option file (YAML)")
-    parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="override an option")
-    parser.add_argument("--force_yml", nargs="+", default=[], metavar="a:b=c", help="the same, in BasicSR's form")
-    parser.add_argument("--auto_resume", action="store_true", help="go on from the newest training state")
+    parser.add_argument("-opt", "--opt", metavar="FILE", help="option file (YAML)")
+    parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="override an option, between any flags")
+    parser.add_argument(
+        "--force_yml", "--force-yml", nargs="+", default=[], metavar="a:b=c", help="the same, in BasicSR's form"
+    )
+    parser.add_argument(
+        "--auto_resume", "--auto-resume", action="store_true", help="go on from the newest training state"
+    )
     parser.add_argument("--debug", action="store_true", help="validate and save every 8 iterations, print every one")
     parser.add_argument("--check", action="store_true", help="build everything, run a few steps, write nothing")
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none", help="who starts processes")
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help="accepted and ignored")
+    setattr(parser, "parse_args", parser.parse_intermixed_args)  # noqa: B010 - overrides on both sides of a flag
 
 
 def run(args: argparse.Namespace) -> int:
@@ -41,7 +49,8 @@ def run(args: argparse.Namespace) -> int:
 
     console = stdout_console(LastingStream())
     console_logging(console, level=logging.INFO if os.environ.get("RANK", "0") == "0" else logging.WARNING)
-    opt = load_train_options(args.opt, [*args.overrides, *args.force_yml])
+    file, overrides = option_file(args.opt, args.overrides)
+    opt = load_train_options(file, [*overrides, *args.force_yml])
     if args.debug:
         opt = debugging(opt)
     start = Start(launcher=args.launcher, auto_resume=args.auto_resume, dry=args.check, console=console)
@@ -55,6 +64,23 @@ def run(args: argparse.Namespace) -> int:
         return status
     finally:
         leave_world()
+
+
+def option_file(named: str | None, words: Sequence[str]) -> tuple[str, list[str]]:
+    """The option file and the overrides: a word without `=` is the file, where no `-opt` names it.
+
+    Raises:
+        InputError: there is none, or more than one.
+    """
+    files = [word for word in words if "=" not in word]
+    overrides = [word for word in words if "=" in word]
+    if named is not None and files:
+        what = "a second option file" if files[0].endswith((".yml", ".yaml")) else "no override: key.path=value is one"
+        raise InputError(f"{files[0]!r} is {what}; the option file is {named}.")
+    if named is None and len(files) != 1:
+        given = f"; {', '.join(files)} are several" if files else ""
+        raise InputError(f"name one option file: srkd train -opt FILE{given}. `srkd demo` trains without one.")
+    return files[0] if named is None else named, overrides
 
 
 def debugging(opt: TrainOptions) -> TrainOptions:

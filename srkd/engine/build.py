@@ -37,6 +37,7 @@ from srkd.networks.weights import build_network, load_params, read_weights
 from srkd.options import Component, TrainOptions
 from srkd.provenance import environment
 from srkd.registry import DATASETS, LOSSES, METRICS, OPTIMIZERS, SCHEDULERS
+from srkd.signature import option_names
 from srkd.types import InputError
 
 log = logging.getLogger(__name__)
@@ -210,14 +211,26 @@ def build_teacher(opt: TrainOptions) -> Network | None:
     return teacher
 
 
+VALIDATION_DATA = ("scale", "gt_size", "names", "pair", "__len__")
+TRAINING_DATA = ("scale", "gt_size", "use_hflip", "use_rot", "gpu_cache", "prepare", "pair", "__len__")
+"""What is asked of a data set, see `PairSource`; a plugin's that lacks something is told so before anything runs."""
+
+
 def build_dataset(where: str, component: Component, scale: int) -> PairedImageDataset:
     """The data set of one block; it is told the scale."""
-    dataset = DATASETS.get(component.type)
-    return construct(where, functools.partial(dataset, scale=scale), _without_scale(component))
-
-
-def _without_scale(component: Component) -> Component:
-    return Component(component.type, {name: value for name, value in component.args.items() if name != "scale"})
+    kind = DATASETS.get(component.type)
+    own = Component(component.type, {name: value for name, value in component.args.items() if name != "scale"})
+    told = {"scale": scale} if "scale" in option_names(kind) else {}
+    dataset = construct(where, functools.partial(kind, **told), own)
+    needed = TRAINING_DATA if where == "datasets.train" else VALIDATION_DATA
+    if missing := [name for name in needed if not hasattr(dataset, name)]:
+        raise InputError(
+            f"{where} ({component.type}): this class of data sets lacks {', '.join(missing)}; it needs "
+            f"{', '.join(needed)}, as srkd.data.paired_image.PairedImageDataset has them."
+        )
+    if dataset.scale != scale:
+        raise InputError(f"{where} ({component.type}): its scale is {dataset.scale}, but `scale` is {scale}.")
+    return dataset
 
 
 def build_batches(opt: TrainOptions, world: World) -> TrainBatches:

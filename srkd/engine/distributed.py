@@ -53,6 +53,8 @@ def join_world(launcher: Literal["none", "pytorch", "slurm"], wanted: str) -> Wo
     size = int(os.environ.get("WORLD_SIZE", "1"))
     device = choose_device(wanted)
     if size == 1:
+        if device.index:  # cuda:1
+            torch.cuda.set_device(device)
         return World(0, 1, device)
     local = int(os.environ.get("LOCAL_RANK", "0"))
     if device.type == "cuda":

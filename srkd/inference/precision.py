@@ -63,7 +63,7 @@ def check_precision(wanted: str, device: torch.device) -> None:
     """
     possible = [name for name in DTYPES if name != "fp16" or device.type != "cpu"]
     if wanted not in possible:
-        raise InputError(f"precision {wanted!r} is not available on {device}; allowed: auto, {', '.join(possible)}.")
+        raise InputError(f"precision {wanted!r} is not available on {device}; allowed: {', '.join(possible)}.")
 
 
 def choose_precision(

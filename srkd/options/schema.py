@@ -190,6 +190,18 @@ def _plain_name(name: str) -> str:
     return name
 
 
+def _device(name: str) -> str:
+    kinds = ("auto", "cpu", "cuda", "mps")
+    if name not in kinds and not re.fullmatch(r"cuda:\d{1,3}", name):
+        raise InputError(
+            f"must be 'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'; the value is {name!r}.{did_you_mean(name, kinds)}"
+        )
+    return name
+
+
+Device = Annotated[str, AfterValidator(_device)]
+
+
 class Options(Block):
     """What training and testing have in common."""
 
@@ -197,7 +209,7 @@ class Options(Block):
     scale: Positive
     num_gpu: Literal["auto"] | Annotated[Int, Field(ge=0)] = "auto"
     manual_seed: Annotated[Int, Field(ge=0, lt=2**32)] = 0
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    device: Device = "auto"
     plugins: list[str] = Field(default_factory=list[str])
     """Modules that are imported before components are looked up."""
     network_g: NetworkComponent

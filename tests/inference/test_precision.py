@@ -97,7 +97,7 @@ def test_auto_settles_each_width_on_its_first_image():
 
 def test_unknown_precisions():
     for wanted in ("fp16", "int8"):
-        with pytest.raises(InputError, match=f"'{wanted}' is not available on cpu; allowed: auto, fp32, bf16"):
+        with pytest.raises(InputError, match=f"'{wanted}' is not available on cpu; allowed: fp32, bf16"):
             check_precision(wanted, CPU)
     with pytest.raises(InputError, match="precision 'fp16'"):
         Upscaler(EDSR(num_feat=4, num_block=1), device="cpu", precision="fp16")

@@ -61,7 +61,11 @@ def test_a_small_file_has_the_documented_defaults(write: Write) -> None:
             "train.precision=bf61",
             "train.precision: must be 'auto', 'fp32', 'bf16' or 'fp16'; the value is 'bf61'. Did you mean 'bf16'?",
         ),
-        ("device=cudo", "device: must be 'auto', 'cpu', 'cuda' or 'mps'; the value is 'cudo'. Did you mean 'cuda'?"),
+        (
+            "device=cudo",
+            "device: must be 'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'; the value is 'cudo'. Did you mean 'cuda'?",
+        ),
+        ("device=cuda:x", "device: must be 'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'; the value is 'cuda:x'."),
         ("num_gpu=many", "num_gpu: must be 'auto' or must be a number; the value is 'many'."),
         ("num_gpu=-1", "num_gpu: must be 'auto' or must be greater than or equal to 0; the value is -1."),
         ("val.val_freq=0", "val.val_freq: must be greater than or equal to 1"),
