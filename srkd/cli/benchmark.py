@@ -238,7 +238,7 @@ def _from_file(args: argparse.Namespace) -> Job:
         raise InputError(f"with -opt the file says it all: {', '.join(both)} cannot be given; use key.path=value.")
     opt = load_test_options(args.opt, [*args.models, *args.force_yml])
     console = stdout_console()
-    for notice in opt.notices:
+    for notice in [*opt.notices, *opt.warnings]:
         show_line(console, notice)
     if opt.path.pretrain_network_g is None:
         raise InputError(f"{args.opt}: path.pretrain_network_g is missing: the weights to evaluate.")

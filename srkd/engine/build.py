@@ -95,6 +95,7 @@ def _build(opt: TrainOptions, start: Start, records: Sequence[logging.LogRecord]
             check_network(where, network, student=student, scale=opt.scale)
     pixel = construct("train.pixel_opt", LOSSES.get(opt.train.pixel_opt.type), opt.train.pixel_opt)
     teachers = {} if teacher is None else {ONE_TEACHER: teacher}
+    log.info("method: %s", opt.method.type)
     method = build_method(opt.method.type, opt.method.args, student=student, teachers=teachers, pixel=pixel)
     method.to(world.device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     batches = build_batches(opt, world)
@@ -285,6 +286,8 @@ def _tell(opt: TrainOptions, world: World) -> None:
     log.info(", ".join(f"{name} {value}" for name, value in environment(str(world.device)).items() if value != ""))
     for notice in opt.notices:
         log.info(notice)
+    for warning in opt.warnings:
+        log.warning(warning)
     if world.device.type == "cpu" and opt.num_gpu not in (0, "auto"):
         log.warning("num_gpu is %s, but this machine has no GPU that torch can use: training on the CPU.", opt.num_gpu)
     elif opt.num_gpu not in (0, 1, "auto") and world.size != opt.num_gpu:

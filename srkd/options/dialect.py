@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
+from typing import Any
 
 from srkd.options.components import option_names_of
+from srkd.options.schema import LoggerBlock, TrainBlock, TrainOptions, WandbBlock
 from srkd.options.tree import Node, Problems
-from srkd.registry import DATASETS
+from srkd.registry import DATASETS, METRICS
+from srkd.types import did_you_mean, shortened
 
 OLD_NAMES = {"pretrain_model_g": "pretrain_network_g", "strict_load": "strict_load_g", "use_flip": "use_hflip"}
 """Names of BasicSR's older files and what they are called now."""
@@ -35,20 +39,99 @@ NULLS_IN_DATASETS = ("mean", "std", "color")
 """Keys of dataset blocks which public files spell out as null; with a value they must be options of the class."""
 
 
-def translate(root: Node, problems: Problems) -> list[str]:
-    """Turn BasicSR's dialect into srkd's schema, in place; returns the lines for the log."""
+CALLED_ELSEWHERE = {
+    "use_amp": "train.precision (auto, bf16 or fp16)",
+    "amp": "train.precision (auto, bf16 or fp16)",
+    "fp16": "train.precision: fp16",
+    "amp_bf16": "train.precision: bf16",
+    "bfloat16": "train.precision: bf16",
+    "use_compile": "train.compile",
+    "compile": "train.compile",
+    "use_grad_clip": "train.grad_clip (the largest norm, for example 1.0)",
+    "accum_iter": "train.accumulate",
+    "use_ema": "train.ema_decay (for example 0.999)",
+}
+"""Keys of BasicSR's descendants, on the top level or in `train`, and what srkd calls them."""
+
+OTHER_DATASETS = {
+    "SingleImageDataset": "has nothing to measure against; `srkd upscale FOLDER -m FILE` makes the images",
+    "RealESRGANDataset": "degrades at random; PairedImageDataset has `degradation: {type: BD, DN or JPEG}`",
+}
+"""Data sets of BasicSR and its descendants that have no equivalent in an option file, and what to do."""
+
+OPTIONAL = ("method", "path", "logger", "plugins", "val.metrics")
+"""Blocks that may be left empty: all their lines commented out, the block is null."""
+
+
+def translate(root: Node, problems: Problems) -> tuple[list[str], list[str]]:
+    """Turn BasicSR's dialect into srkd's schema, in place; returns notices and warnings for the log."""
     notices: list[str] = []
+    _take_out_nulls(root)
     _model_type(root, problems)
     for (*block, key), reason in MEANINGLESS.items():
         _drop(root.children(*block), {key: reason}, notices)
     if path := root.child("path"):
         _rename(path, problems)
+    for block, known in (
+        (root.children(), TrainOptions.model_fields),
+        (root.children("train"), TrainBlock.model_fields),
+    ):
+        _called_elsewhere(block, known, problems, notices)
+    colours = root.child("network_g", "num_in_ch")
     for key, block in root.children("datasets").items():
         if re.fullmatch(r"(train|val|test)(_\w+)?", key):
-            _dataset(block, problems, notices)
+            _dataset(block, colours.value if colours else 3, problems, notices)
     if train := root.child("train"):
         _perceptual(train, problems)
-    return notices
+    return notices, [*_monitoring(root), *_unknown_metrics(root)]
+
+
+def _take_out_nulls(root: Node) -> None:
+    """Null takes an entry out: a data set, a metric, or a block that need not be there."""
+    for blocks in (root.children("datasets"), root.children("val", "metrics")):
+        for key in [key for key, node in blocks.items() if node.value is None]:
+            del blocks[key]
+    for name in OPTIONAL:
+        *above, key = name.split(".")
+        block = root.children(*above)
+        if key in block and block[key].value is None:
+            del block[key]
+
+
+def _monitoring(root: Node) -> list[str]:
+    """Take out what a logger of another toolkit would do: it changes no result, so it stops no training."""
+    found: list[str] = []
+    for keys, known in ((("logger",), LoggerBlock.model_fields), (("logger", "wandb"), WandbBlock.model_fields)):
+        block = root.children(*keys)
+        for key in [key for key in block if key not in known and not did_you_mean(key, known)]:
+            found.append(f"{block.pop(key).label()}: is left out, srkd does not know it. Allowed: {', '.join(known)}.")
+    return found
+
+
+def _unknown_metrics(root: Node) -> list[str]:
+    """Take out metrics that srkd does not have, if their names are no slips of ours."""
+    found: list[str] = []
+    metrics = root.children("val", "metrics")
+    ours = METRICS.names()
+    short = [name.removeprefix("calculate_") for name in ours]
+    for key, node in list(metrics.items()):
+        kind = node.child("type")
+        name = kind.value if kind else None
+        if not isinstance(name, str) or name in ours or did_you_mean(name.removeprefix("calculate_"), short):
+            continue
+        found.append(
+            f"{metrics.pop(key).label()}: is left out, srkd has no metric {name!r}. Available: {', '.join(ours)}."
+        )
+    return found
+
+
+def _called_elsewhere(block: dict[str, Node], known: Collection[str], problems: Problems, notices: list[str]) -> None:
+    for key in [key for key in CALLED_ELSEWHERE if key in block and key not in known]:
+        node = block.pop(key)
+        if node.value in (False, None):
+            notices.append(f"{node.label()}: has no meaning here, srkd calls it {CALLED_ELSEWHERE[key]}.")
+        else:
+            problems.add(node, f"srkd calls this {CALLED_ELSEWHERE[key]}.")
 
 
 def _model_type(root: Node, problems: Problems) -> None:
@@ -58,8 +141,8 @@ def _model_type(root: Node, problems: Problems) -> None:
     if node.value != "SRModel":
         problems.add(
             node,
-            f"unknown model type {node.value!r}. Allowed: SRModel (training without a teacher); "
-            "a distillation method is named by `method: {type: …}`.",
+            f"unknown model type {shortened(node.value)}. Allowed: SRModel (training without a teacher), which "
+            "`model_type=SRModel` behind the command chooses; a distillation method is named by `method: {type: …}`.",
         )
     elif root.child("train"):
         method = Node({"type": Node("Supervised", node.where, node.path)}, node.where, node.path)
@@ -82,13 +165,17 @@ def _drop(children: dict[str, Node], reasons: dict[str, str], notices: list[str]
             notices.append(f"{children.pop(key).label()}: has no meaning here, {reason}.")
 
 
-def _dataset(block: Node, problems: Problems, notices: list[str]) -> None:
+def _dataset(block: Node, colours: Any, problems: Problems, notices: list[str]) -> None:
     kind = block.child("type")
     own = option_names_of(DATASETS, kind.value) if kind else []
+    if kind and not own and (advice := OTHER_DATASETS.get(str(kind.value))):
+        problems.add(kind, f"{kind.value} {advice}.")
     _rename(block, problems)
     children = block.children()
     reasons = dict(MEANINGLESS_IN_DATASETS)
     reasons |= {key: "being null" for key in NULLS_IN_DATASETS if key in children and children[key].value is None}
+    if colours == 1 and "color" in children and children["color"].value == "y":
+        reasons["color"] = "a network of one channel is given the luma"
     _drop(children, {key: reason for key, reason in reasons.items() if key not in own}, notices)
 
 

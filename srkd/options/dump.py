@@ -28,7 +28,8 @@ class _Representer(SafeRepresenter):
 
     def represent_text(self, data: str) -> ScalarNode:
         exotic = any(line_break in data for line_break in "\x85\u2028\u2029")  # folded outside of "…"
-        return self.represent_scalar(TAG + "str", data, style='"' if exotic else None)
+        style = '"' if exotic else "'" if data.startswith((":", "?")) else None  # read as a key inside {…}
+        return self.represent_scalar(TAG + "str", data, style=style)
 
     def represent_number(self, data: float) -> ScalarNode:
         text = repr(data)  # 1e-08 is text in YAML 1.1, 1.0e-08 is a number in every version

@@ -10,8 +10,10 @@ from pydantic import ValidationError
 
 from srkd.options.components import option_names_of
 from srkd.options.dialect import translate
+from srkd.options.elsewhere import refuse_other_toolkits
 from srkd.options.overrides import override
 from srkd.options.reader import read_file
+from srkd.options.remarks import remarks
 from srkd.options.schema import Options, TestOptions, TrainOptions
 from srkd.options.tree import Node, Problems
 from srkd.plugins import import_plugin, is_imported, plugins_of_environment
@@ -37,6 +39,7 @@ def load_train_options(path: str | Path, overrides: Iterable[str] = (), *, impor
     if options.val is None or not options.datasets.val:
         absent = "`val`" if options.val is None else "`datasets.val`"
         options.notices.append(f"{path}: there is no {absent}, so nothing is validated during training.")
+    options.warnings.extend(remarks(options))
     return options
 
 
@@ -48,9 +51,10 @@ def load_test_options(path: str | Path, overrides: Iterable[str] = ()) -> TestOp
 def _load(kind: type[OptionsT], path: str | Path, overrides: Iterable[str], *, import_plugins: bool = True) -> OptionsT:
     problems = Problems()
     root = read_file(Path(path), problems)
+    refuse_other_toolkits(root)
     override(root, overrides, problems)
     _import_plugins(root, problems, allowed=import_plugins)
-    notices = translate(root, problems)
+    notices, warnings = translate(root, problems)
     _wire_scale(root, problems)
     options: OptionsT | None = None
     try:
@@ -62,6 +66,7 @@ def _load(kind: type[OptionsT], path: str | Path, overrides: Iterable[str], *, i
     assert options is not None
     options.notices.extend(notices)
     options.plugins.extend(name for name in plugins_of_environment() if name not in options.plugins)
+    options.warnings.extend(warnings)
     return options
 
 

@@ -18,6 +18,7 @@ from ruamel.yaml.reader import ReaderError
 from ruamel.yaml.resolver import VersionedResolver
 
 from srkd.limits import OPTION_BYTES, OPTION_DEPTH, OPTION_VALUES
+from srkd.options.elsewhere import as_yaml
 from srkd.options.tree import Node, Problems, merged
 from srkd.types import InputError, did_you_mean, shortened
 
@@ -108,7 +109,7 @@ class _Reader:
         known = path.resolve()
         if known not in self.files:
             try:
-                text = self.content(path, len(including))
+                text = as_yaml(self.content(path, len(including)), path.suffix.lower(), str(path))
             except InputError as error:
                 raise InputError(f"{named.label()}: {error}" if named else str(error)) from None
             self.files[known] = self.included(self.text(text, str(path)), path, (*including, known))

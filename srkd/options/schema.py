@@ -215,11 +215,17 @@ class Options(Block):
     network_g: NetworkComponent
     path: PathBlock = PathBlock()
     _notices: list[str] = PrivateAttr(default_factory=list[str])
+    _warnings: list[str] = PrivateAttr(default_factory=list[str])
 
     @property
     def notices(self) -> list[str]:
         """Lines for the log on keys that mean nothing here, and on what is off; they are no part of equality."""
         return self._notices
+
+    @property
+    def warnings(self) -> list[str]:
+        """Lines on what is allowed but hardly meant, and on what was left out; they are no part of equality."""
+        return self._warnings
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and vars(self) == vars(other)

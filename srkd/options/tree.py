@@ -79,7 +79,21 @@ class Problems:
     def raise_if_any(self) -> None:
         """Raise `InputError` with everything noted, if anything was."""
         if self._messages:
-            raise InputError("\n".join(f"{place}: {message}" for place, message in self._messages.items()))
+            raise InputError("\n".join(self._lines()))
+
+    def _lines(self) -> list[str]:
+        """One a place; what is allowed is listed once."""
+        lines: list[str] = []
+        listed: set[str] = set()
+        for place, message in self._messages.items():
+            text, word, names = next(
+                (parts for word in (" Allowed: ", " Available: ") if (parts := message.partition(word))[1]),
+                (message, "", ""),
+            )
+            lines.append(f"{place}: {text if names in listed else message}")
+            if word:
+                listed.add(names)
+        return lines
 
 
 def merged(parent: Node, child: Node) -> Node:

@@ -142,3 +142,56 @@ def test_what_is_refused(override: str, message: str) -> None:
 def test_a_method_beside_model_type_is_kept(write: Callable[..., Path]) -> None:
     text = X4.read_text(encoding="utf-8") + "method: {type: CSD}\nnetwork_g_teacher: {type: EDSR}\n"
     assert load_train_options(write(text)).method.type == "CSD"
+
+
+@pytest.mark.parametrize("network", ["MSRResNet", "RRDBNet", "ECBSR"])
+class TestOtherNetworksOfBasicSR:
+    def test_the_one_override_that_trains_it_is_enough(self, network: str) -> None:
+        pytest.importorskip("basicsr")
+        path = HERE / f"basicsr_train_{network}_x4.yml"
+        opt = load_train_options(path, [f"network_g.type=basicsr.{network}"])
+        assert opt.network_g.args.get("upscale", opt.network_g.args.get("scale")) == 4
+        assert list(opt.val.metrics) == ["psnr"] and list(opt.datasets.val) == ["Set5", "Set14"]
+        said = "\n".join(opt.warnings)
+        assert "val.metrics.niqe: is left out, srkd has no metric 'calculate_niqe'" in said
+        assert "logger.wandb.entity: is left out" in said
+        assert len(opt.warnings) == 2
+
+    def test_without_it_there_is_one_line(self, network: str) -> None:
+        with pytest.raises(InputError) as caught:
+            load_train_options(HERE / f"basicsr_train_{network}_x4.yml")
+        assert len(str(caught.value).splitlines()) == 1
+        assert f"network_g.type: unknown network '{network}'." in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["use_amp=true"], "use_amp: srkd calls this train.precision (auto, bf16 or fp16)."),
+        (["train.use_amp=true"], "train.use_amp: srkd calls this train.precision (auto, bf16 or fp16)."),
+        (["use_compile=true"], "use_compile: srkd calls this train.compile."),
+        (["compile=true"], "compile: srkd calls this train.compile."),
+        (["amp_bf16=true"], "amp_bf16: srkd calls this train.precision: bf16."),
+        (["datasets.train.type=SingleImageDataset"], "`srkd upscale FOLDER -m FILE` makes the images"),
+        (["datasets.val.type=SingleImageDataset"], "`srkd upscale FOLDER -m FILE` makes the images"),
+        (["model_type=HATModel"], "unknown model type 'HATModel'. Allowed: SRModel"),
+        (["datasets.train.color=y"], "datasets.train.color: unknown key 'color'."),
+    ],
+)
+def test_what_descendants_call_otherwise(overrides: list[str], expected: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load_train_options(X4, overrides)
+    assert expected in str(caught.value)
+
+
+def test_what_is_off_elsewhere_is_a_notice() -> None:
+    opt = load_train_options(X4, ["use_amp=false", "train.use_compile=false"])
+    said = "\n".join(opt.notices)
+    assert "use_amp: has no meaning here" in said and "train.use_compile: has no meaning here" in said
+
+
+def test_what_is_allowed_is_listed_once() -> None:
+    with pytest.raises(InputError) as caught:
+        load_train_options(X4, ["train.a_key=1", "train.other_key=1", "train.third_key=1"])
+    assert str(caught.value).count("Allowed:") == 1
+    assert len(str(caught.value).splitlines()) == 3

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from srkd.options.dump import dump_value
@@ -113,6 +113,7 @@ looks_like_more = st.from_regex(
         lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts | looks_like_more, inner, max_size=4),
     )
 )
+@example([{"": None, ":0": None, "?a": ":"}])
 def test_what_is_dumped_is_read_back(value: Any) -> None:
     result = read(dump_value({"key": value}))["key"]
     assert result == value
