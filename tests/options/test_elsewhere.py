@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from srkd.options import load_train_options
-from srkd.options.elsewhere import TOOLKITS, as_yaml
+from srkd.options.elsewhere import TOOLKITS, as_yaml, keys_of
 from srkd.options.reader import read_file
 from srkd.options.schema import TrainOptions
 from srkd.options.tree import Problems
@@ -61,9 +61,9 @@ def test_a_file_of_another_toolkit_is_mapped(file: str, toolkit: str, lines: lis
     assert "other keys have no equivalent" in rest
 
 
-@pytest.mark.parametrize("toolkit", TOOLKITS, ids=lambda toolkit: toolkit.name)
-def test_what_the_keys_are_called_here_exists(toolkit) -> None:
-    for ours in toolkit.keys.values():
+@pytest.mark.parametrize("toolkit", TOOLKITS)
+def test_what_the_keys_are_called_here_exists(toolkit: str) -> None:
+    for ours in keys_of(toolkit).values():
         name = ours.split(":")[0].split(" ")[0]
         fields = TrainOptions.model_fields
         assert name.split(".")[0] in fields, name
@@ -75,7 +75,7 @@ def test_what_the_keys_are_called_here_exists(toolkit) -> None:
 def test_no_file_of_basicsr_is_taken_for_one(write: Callable[..., Path]) -> None:
     for path in [*Path(__file__).parent.glob("basicsr_*.yml"), write()]:
         root = read_file(path, Problems())
-        assert not [toolkit.name for toolkit in TOOLKITS if toolkit.marks(root)]
+        assert not [name for name, marks in TOOLKITS.items() if marks(root)]
 
 
 def test_json_with_comments_is_an_option_file(write: Callable[..., Path]) -> None:
