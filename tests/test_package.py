@@ -25,7 +25,7 @@ MOST_LINES_OF_CODE = {  # by room: docs/decisions/0004-size-of-the-package.md
     "evaluation": 3_350,
     "inference": 1_950,
     "cli": 1_950,
-    "options": 950,
+    "options": 1_100,
     "engine": 2_300,
     "data": 2_150,
     "networks": 2_000,
