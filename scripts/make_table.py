@@ -5,8 +5,8 @@
 
 A marker is `<!-- KIND FOLDER -->`, and `<!-- end -->` after what was generated. Kinds: `distillation`, `differences`
 and `chances` (what scripts/reproduce/distillation.py wrote), `schedule` (the same), `network`
-(scripts/reproduce/switchable.py), `steps` and `family` (both networks, short), `precision` (two arms of one file) and
-`published`.
+(scripts/reproduce/switchable.py), `steps`, `family` and `parts` (both networks, short), `precision` (two arms of one
+file) and `published`. docs/images/methods.svg is written too.
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ import numpy as np
 
 from srkd.atomic import atomic_write_text
 from srkd.evaluation.arms import Arm, read_arms
+from srkd.evaluation.charts import Interval, intervals, standalone
 from srkd.evaluation.compare import Comparison, compare
 from srkd.evaluation.result import Result, read_result
 from srkd.evaluation.statistics import Estimate, power, seeds_needed
 from srkd.evaluation.words import EFFECT, seed_by_seed, sentence
+from srkd.table import short_number
 
 ROOT = Path(__file__).parents[1]
 PAGES, RESULTS = (ROOT / "docs/results.md", ROOT / "README.md"), ROOT / "docs/results"
@@ -243,21 +245,62 @@ def steps(file: Path) -> str:
 
 
 def family(_: Path) -> str:
-    """The PSNR of both networks at every width."""
+    """Both networks at every width: size, time and PSNR."""
     files = {scale: read_result(RESULTS / f"switchable_x{scale}/benchmark.json") for scale in (2, 4)}
     sets = list(dict.fromkeys(row.set for row in files[2].summary))
     header = [""]
-    header += [what for scale in files for what in (f"parameters, ×{scale}", *(f"{set_} ×{scale}" for set_ in sets))]
+    header += [f"{what} ×{scale}" for scale in files for what in ("parameters", "ms", *sets)]
     rows = []
     for row in (row for row in files[2].summary if row.set == sets[0]):
-        names = {scale: row.model.replace("x2", f"x{scale}") for scale in files}
         cells = [row.model if row.model == "bicubic" else f"width {row.width:g}"]
         for scale, file in files.items():
-            params = next(r.params for r in file.summary if (r.model, r.width) == (names[scale], row.width))
-            cells.append(f"{params / 1e3:.0f} K" if params else "–")
-            cells += [f"{means(file, [names[scale]], row.width, set_, 'psnr')[0]:.2f}" for set_ in sets]
+            name = row.model.replace("x2", f"x{scale}")
+            own = next(r for r in file.summary if (r.model, r.width, r.set) == (name, row.width, sets[0]))
+            cells += [short_number(own.params or 0), f"{own.seconds * 1000:.0f}"]
+            cells += [f"{means(file, [name], row.width, set_, 'psnr')[0]:.2f}" for set_ in sets]
         rows.append(cells)
-    return table(header, rows)
+    return f"{table(header, rows)}\n\n{machine(files[2], sets[0])}"
+
+
+def machine(file: Result, test_set: str) -> str:
+    """What times in a table are."""
+    where = file.environment
+    threads = f"{where['threads']} thread{'s' if where['threads'] != 1 else ''}"
+    return f"PSNR in dB; ms: an image of {test_set}, {where['hardware']}, {threads}."
+
+
+def parts(folder: Path) -> str:
+    """What the parts of the picture cost, under it."""
+    file = read_result(folder / "benchmark.json")
+    test_set = file.summary[0].set
+    rows = {row.width if row.params else 0.0: row for row in file.summary if row.set == test_set}
+    header = ["low resolution", "bicubic", "quarter of the channels", "full width", "original"]
+    costs = [f"{rows[at].params * 4 / 1000:,.0f} KB, {rows[at].seconds * 1000:.0f} ms" for at in (0.0, 0.25, 1.0)]
+    quality = [f"{rows[at].metrics['psnr']:.2f} dB" for at in (0.0, 0.25, 1.0)]
+    lines = [["", *costs, ""], ["", *quality, ""]]
+    text = ["| " + " | ".join(header) + " |", "|:---:|:---:|:---:|:---:|:---:|"]
+    text += ["| " + " | ".join(line) + " |" for line in lines]
+    return "\n".join(text) + f"\n\nWeights in fp32. {machine(file, test_set)}"
+
+
+def methods_chart() -> str:
+    """The picture of `against_controls`: a dot and an interval for each method."""
+    rows = [
+        Interval(
+            item.arm.partition("@")[0].partition(" (")[0],
+            item.arm,
+            item.difference.mean,
+            item.difference.low,
+            item.difference.high,
+            item.seeds.differences if item.seeds else (),
+            number,
+            item.verdict == "better",
+        )
+        for number, item in enumerate(against_controls(RESULTS / "distillation_x4_cpu-evening"))
+        if item.difference
+    ]
+    svg = intervals(rows, "difference in PSNR on Urban100, dB", uid="methods", title="Methods", zero="control")
+    return standalone([("Against the control: 95 % interval, seeds", svg)])
 
 
 def precision(folder: Path) -> str:
@@ -286,8 +329,11 @@ def published(_: Path) -> str:
 
 KINDS: dict[str, Callable[[Path], str]] = {
     function.__name__: function
-    for function in (distillation, differences, chances, schedule, network, steps, family, precision, published)
+    for function in (distillation, differences, chances, schedule, network, steps, family, parts, precision, published)
 }
+
+
+PICTURES: dict[Path, Callable[[], str]] = {ROOT / "docs/images/methods.svg": methods_chart}
 
 
 def filled(text: str) -> str:
@@ -302,9 +348,9 @@ def main() -> int:
     )
     args = parser.parse_args()
     wrong: list[Path] = []
-    for page in PAGES:
-        before = page.read_text(encoding="utf-8")
-        after = filled(before)
+    for page in (*PAGES, *PICTURES):
+        before = page.read_text(encoding="utf-8") if page.exists() else ""
+        after = PICTURES[page]() if page in PICTURES else filled(before)
         if after != before:
             wrong.append(page)
             if not args.check:

@@ -1,4 +1,4 @@
-"""The tables of speeds, from the result files under docs/benchmarks: all in docs/performance.md, some in README.md.
+"""The tables of speeds in docs/performance.md, from the result files under docs/benchmarks.
 
 python scripts/bench/table.py            # writes them, between the two markers
 python scripts/bench/table.py --check    # exit status 1 where a page says something else
@@ -16,16 +16,8 @@ from turns import Values
 
 BEGIN, END = "<!-- speed: written by scripts/bench/table.py -->", "<!-- end of speed -->"
 SCRIPTS = ("train_step", "csd_step", "fakd_step", "infer", "data", "metrics")
-PAGES = ("docs/performance.md", "README.md")
+PAGES = ("docs/performance.md",)
 NOTHING = "Nothing has been measured yet."
-SHORT = (  # what the rows begin with that README.md has too, against whomever: also where srkd is behind
-    "training iteration of EDSR-baseline ×4, batch 16, patch 192, bf16",
-    "CSD step",
-    "frame of 320 × 180, width 1, bf16",
-    "frame of 320 × 180, width 0.25, bf16",
-    "training crops",
-    "SSIM",
-)
 COLUMNS = {
     "what": "",
     "peer": "against",
@@ -38,22 +30,20 @@ COLUMNS = {
 }
 
 
-def section(benchmarks: Path, *, short: bool) -> str:
+def section(benchmarks: Path) -> str:
     """One table a machine, of the rows that are headlines."""
-    machines = [found for folder in sorted(benchmarks.glob("*")) if (found := machine_table(folder, short=short))]
+    machines = [found for folder in sorted(benchmarks.glob("*")) if (found := machine_table(folder))]
     return "\n\n".join(machines) or NOTHING
 
 
-def machine_table(folder: Path, *, short: bool) -> str:
+def machine_table(folder: Path) -> str:
     """The table of one machine; empty where its files have no headline."""
     files = [json.loads(file.read_text("utf-8")) for name in SCRIPTS if (file := folder / f"{name}.json").is_file()]
     rows = [row for content in files for row in content["rows"] if row.get("headline")]
-    rows = [row for row in rows if not short or row["what"].startswith(SHORT)]
     if not rows:
         return ""
-    columns = {key: title for key, title in COLUMNS.items() if not (short and key in ("of_ceiling", "mib"))}
-    lines = [" | ".join(columns.values()), "|".join("---" for _ in columns)]
-    lines += [" | ".join(words(name, row) for name in columns) for row in rows]
+    lines = [" | ".join(COLUMNS.values()), "|".join("---" for _ in COLUMNS)]
+    lines += [" | ".join(words(name, row) for name in COLUMNS) for row in rows]
     return f"{heading(files)}\n\n" + "\n".join(f"| {line} |" if "---" not in line else f"|{line}|" for line in lines)
 
 
@@ -89,13 +79,13 @@ def updated(page: str, text: str) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true")
-    parser.add_argument("--root", type=Path, default=ROOT, help="the folder of README.md and docs/")
+    parser.add_argument("--root", type=Path, default=ROOT, help="the folder of docs/")
     args = parser.parse_args()
     stale: list[str] = []
     for name in PAGES:
         page = args.root / name
         old = page.read_text("utf-8")
-        new = updated(old, section(args.root / "docs/benchmarks", short=name == "README.md"))
+        new = updated(old, section(args.root / "docs/benchmarks"))
         if new != old:
             stale.append(name)
             if not args.check:

@@ -33,8 +33,13 @@ COMMANDS = {
     "list": ("listing", "networks, methods, datasets and metrics, and their options"),
     "schema": ("schema", "the JSON schema of option files, for editors"),
     "doctor": ("doctor", "versions, devices, and what is missing"),
+    "completion": ("completion", "completion for your shell: bash, zsh or tcsh"),
     "demo": ("demo", "train, distil, measure, upscale and export in a few minutes, without a download"),
 }
+
+
+JSON = ("benchmark", "cost", "compare", "listing", "doctor")
+"""Modules of commands that print JSON too."""
 
 
 def usage() -> str:
@@ -83,20 +88,46 @@ def _command(arguments: list[str]) -> int:
         tune_allocator()
         module = importlib.import_module(f"srkd.cli.{COMMANDS[name][0]}")
         parser = argparse.ArgumentParser(
-            prog=f"srkd {name}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-        )
+            prog=f"srkd {name}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )  # fmt: skip
         module.add_arguments(parser)
+        add_common(parser, name)
         parser.add_argument(
             "--plugin", action="append", default=[], metavar="MODULE",
             help="module or .py file with components of your own; repeatable; SRKD_PLUGINS=A,B does the same",
         )  # fmt: skip
-        args = parser.parse_args(rest)
-        with plugins_named(args.plugin):
+        try:  # flags, files and overrides in any order
+            args = parser.parse_intermixed_args(rest)
+        except TypeError:  # `srkd data` has commands of its own
+            args = parser.parse_args(rest)
+        with plugins_named(args.plugin), _output(args):
             status = module.run(args)
         sys.stdout.flush()  # here, where what fails is an error, and not when Python ends
         return status
     sys.stdout.flush()
     return 0
+
+
+def add_common(parser: argparse.ArgumentParser, name: str) -> None:
+    """What every command takes."""
+    parser.add_argument("-q", "--quiet", action="store_true", help="write files and errors, and say nothing else")
+    parser.add_argument("--no-progress", action="store_true", help="no progress bar")
+    if COMMANDS[name][0] in JSON:
+        parser.add_argument("--json", action="store_true", help="print JSON to stdout, and everything else to stderr")
+
+
+@contextmanager
+def _output(args: argparse.Namespace) -> Generator[None]:
+    """What is said where, as the command line wants it."""
+    from srkd.cli.display import OUTPUT
+
+    before = OUTPUT.quiet, OUTPUT.progress, OUTPUT.json
+    OUTPUT.quiet, OUTPUT.progress, OUTPUT.json = args.quiet, not args.no_progress, getattr(args, "json", False)
+    try:
+        yield
+    finally:
+        OUTPUT.quiet, OUTPUT.progress, OUTPUT.json = before
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from srkd.cli.common import add_device, add_models, add_sets, add_widths, sort_out
 from srkd.types import InputError
 
 if TYPE_CHECKING:
@@ -45,10 +46,10 @@ class Job:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Models and sets, or an option file."""
-    parser.add_argument("models", nargs="*", metavar="MODEL", help="checkpoint, or the word bicubic")
-    parser.add_argument("--sets", nargs="+", metavar="SET", help="folders, or names of known sets")
+    add_models(parser, required=False, text="checkpoint, or the word bicubic")
+    add_sets(parser)
     parser.add_argument("--scale", type=int, help="default: the networks' own")
-    parser.add_argument("--widths", metavar="W,W", help="such as 1.0,0.5,1/3; default: those that were trained")
+    add_widths(parser)
     parser.add_argument("--protocol", metavar="P,P", help="y (default), paper-y, rgb, or several: y,rgb")
     parser.add_argument("--self-ensemble", action="store_true", default=None, help="mean over 8 flips and rotations")
     parser.add_argument("--tile", metavar="N", help="windows of N × N low-resolution pixels; auto; 0: none (default)")
@@ -65,14 +66,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", type=Path, metavar="FILE.json", help="result; .csv, .md and .tex are put beside it"
     )
     parser.add_argument("--overwrite", action="store_true", help="compute anew what FILE.json holds already")
-    parser.add_argument("--device", help="auto (default), cpu, cuda, cuda:1, mps")
+    add_device(parser, default=None)
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N images of each set")
-    parser.add_argument("-opt", metavar="FILE", help="test file as BasicSR's; then MODEL are overrides key.path=value")
+    parser.add_argument(
+        "-opt", "--opt", metavar="FILE", help="test file as BasicSR's; then MODEL are overrides key.path=value"
+    )
     parser.add_argument("--force_yml", nargs="+", default=[], metavar="a:b=c", help="overrides in BasicSR's form")
 
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, show, write; 1 where an image had to be left out."""
+    sort_out(args)
     if args.limit is not None and args.limit < 1:
         raise InputError(f"--limit is at least 1, not {args.limit}.")
     return perform(_from_file(args) if args.opt else _from_arguments(args))
@@ -84,7 +88,7 @@ def perform(job: Job) -> int:
     from numpy.typing import NDArray
     from rich.console import Console
 
-    from srkd.cli.display import progress_bar, show_line, show_result, stdout_console, warn
+    from srkd.cli.display import progress_bar, show_json, show_line, show_result, stdout_console, warn
     from srkd.evaluation.benchmark import benchmarks, columns_of
     from srkd.evaluation.journal import Journal, plain
     from srkd.evaluation.perceptual import perceptual_column
@@ -141,6 +145,8 @@ def perform(job: Job) -> int:
     for index, result in enumerate(results):
         written = write_result(paths[index], result) if paths else []
         show_result(console, result, written)
+    texts = [result.to_json() for result in results]
+    show_json(texts[0] if len(texts) == 1 else f"[{','.join(texts)}]")
     for journal in journals:
         journal.close()
     for result in results:
@@ -200,7 +206,7 @@ def _from_arguments(args: argparse.Namespace) -> Job:
         models,
         [find_set(name, given_lr=scale if args.given_lr else None).first(args.limit) for name in args.sets],
         protocols,
-        [parse_width(text) for text in args.widths.split(",")] if args.widths else None,
+        [parse_width(text) for text in args.widths] if args.widths else None,
         args.device or "auto",
         args.output,
         picture,

@@ -17,6 +17,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from srkd.cli.common import Words
 from srkd.types import InputError
 
 if TYPE_CHECKING:
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arms, and what is looked at."""
-    parser.add_argument("arms", nargs="+", metavar="ARM", help="result file of srkd benchmark or srkd score; see above")
+    parser.add_argument("arms", nargs="*", metavar="ARM", help="result file of srkd benchmark or srkd score; see above")
     parser.add_argument("--metric", default="psnr", help="column of the result files; default: psnr")
-    parser.add_argument("--sets", nargs="+", metavar="SET", help="only these; default: all")
+    parser.add_argument("--sets", nargs="+", action=Words, metavar="SET", help="only these; default: all")
     parser.add_argument(
         "--baseline", metavar="NAME[@WIDTH]", help="what the others are compared with; default: the first"
     )
@@ -54,16 +55,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compare, show, write; 0 whatever comes out, but for --fail-if."""
-    from srkd.cli.display import show_line, stdout_console
+    from srkd.cli.display import show_json, show_line, stdout_console
     from srkd.evaluation.arms import pairs, read_arms
     from srkd.evaluation.compare import compare, files_of, uneven_warnings
     from srkd.evaluation.result import BICUBIC
-    from srkd.evaluation.words import comparison_path, write_comparison
+    from srkd.evaluation.words import comparison_path, to_json, write_comparison
 
+    args.arms += [word for word in args.sets or () if ".json" in word]  # behind --sets
+    args.sets = [word for word in args.sets or () if ".json" not in word] or None
     if args.output:
         comparison_path(args.output)
     if args.power is not None and not args.power > 0:
         raise InputError(f"--power is a difference above 0, such as 0.05, not {args.power:g}.")
+    if not args.arms:
+        raise InputError("say what to compare: srkd compare FILE.json FILE.json…")
     arms = read_arms(args.arms, keep_bicubic=args.baseline == BICUBIC)
     chosen, alone = pairs(arms, args.baseline)
     files = files_of(chosen)
@@ -72,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
     comparisons = compare(chosen, args.metric, sets=args.sets, better=args.better)
     protocol, left_over = str(files[0].protocol["description"]), [*alone, *uneven_warnings(files)]
     _show(comparisons, left_over, protocol, args.power)
+    show_json(to_json(comparisons, protocol=protocol, left_over=left_over, effect=args.power))
     if args.output:
         write_comparison(args.output, comparisons, protocol=protocol, left_over=left_over, effect=args.power)
         show_line(stdout_console(), f"Written: {args.output}")

@@ -13,6 +13,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from srkd.cli.common import add_device, add_models, add_widths, sort_out
 from srkd.types import InputError
 
 if TYPE_CHECKING:
@@ -21,12 +22,12 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Networks, widths, and what the latency is measured with."""
-    parser.add_argument("models", nargs="+", metavar="MODEL", help="checkpoint")
-    parser.add_argument("--widths", metavar="W,W", help="such as 1.0,0.5,1/3; default: those that were trained")
+    add_models(parser, required=True, text="checkpoint")
+    add_widths(parser)
     parser.add_argument(
         "--size", metavar="HxW", help="input for memory and latency, height x width (default: of a 1280 x 720 output)"
     )
-    parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
+    add_device(parser)
     parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16", "fp16"), help="default fp32")
     parser.add_argument("--runs", type=int, default=20, metavar="N", help="timed passes after 3 that warm up (20)")
     parser.add_argument("--no-latency", action="store_true", help="count only, run nothing")
@@ -36,18 +37,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Count, measure, show, write."""
     from srkd.atomic import atomic_write_text
-    from srkd.cli.display import progress_bar, show_line, stdout_console
+    from srkd.cli.display import progress_bar, show_json, show_line, stdout_console
     from srkd.evaluation.cost import conventions, cost, table_of, to_json
     from srkd.evaluation.models import load_models
     from srkd.inference.device import choose_device
     from srkd.provenance import environment
     from srkd.signature import parse_width
 
+    args.sets = None
+    sort_out(args)
+    if not args.models:
+        raise InputError("say which network: srkd cost MODEL….")
     if args.output and args.output.suffix != ".json":
         raise InputError(f"the file {args.output} must end in .json.")
     if args.runs < 1:
         raise InputError(f"--runs is at least 1, not {args.runs}; --no-latency measures nothing.")
-    widths = [parse_width(text) for text in args.widths.split(",")] if args.widths else None
+    widths = [parse_width(text) for text in args.widths] if args.widths else None
     size, device = _size(args.size), choose_device(args.device)
     pairs = [(model, width) for model in load_models(args.models) for width in model.widths(widths) if model.network]
     if not pairs:
@@ -61,8 +66,10 @@ def run(args: argparse.Namespace) -> int:
     table_of(rows).print(console)
     for line in conventions(rows, machine, args.precision):
         show_line(console, line)
+    text = json.dumps(to_json(rows, machine, args.precision), indent=1) + "\n"
+    show_json(text)
     if args.output:
-        atomic_write_text(args.output, json.dumps(to_json(rows, machine, args.precision), indent=1) + "\n")
+        atomic_write_text(args.output, text)
         show_line(console, f"Written: {args.output}")
     return 0
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +17,34 @@ if TYPE_CHECKING:
     from srkd.evaluation.result import Result
 
 
+@dataclass
+class Output:
+    """How a command shows things: `quiet`: files and errors only; `progress`: bars; `json`: stdout is for JSON."""
+
+    quiet: bool = False
+    progress: bool = True
+    json: bool = False
+
+
+OUTPUT = Output()
+
+
 def stdout_console(file: Any = None) -> Console:
     """The console that commands print to; a file or a pipe is wide enough for every table."""
     from rich.console import Console
 
+    file = sys.stderr if OUTPUT.json and file is None else file
+    if OUTPUT.quiet:
+        return Console(file=file, quiet=True)
+
     console = Console(file=file)
     return console if console.is_terminal else Console(file=file, width=max(console.width, 160))
+
+
+def show_json(text: str) -> None:
+    """To stdout, alone: everything else goes to stderr where JSON is asked for."""
+    if OUTPUT.json:
+        sys.stdout.write(text.rstrip() + "\n")
 
 
 def show_result(console: Console, result: Result, written: Sequence[Path]) -> None:
@@ -43,7 +67,8 @@ def progress_bar(*columns: ProgressColumn) -> Progress:
     from rich.progress import Progress
 
     console = Console(stderr=True)
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    shown = console.is_terminal and OUTPUT.progress and not OUTPUT.quiet
+    return Progress(*columns, console=console, transient=True, disable=not shown)
 
 
 def show_line(console: Console, text: str) -> None:

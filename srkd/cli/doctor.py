@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import platform
 from collections.abc import Callable, Iterator
 from importlib import metadata
@@ -20,15 +21,15 @@ PACKAGES = (
 )
 OPTIONAL = {
     "basicsr": "comparison with BasicSR and its training loop: pip install basicsr (Python below 3.13)",
-    "spandrel": 'weight files of other projects: pip install "srkd[spandrel]"',
-    "onnx": 'export to .onnx: pip install "srkd[export]"',
-    "onnxruntime": 'export to .onnx: pip install "srkd[export]"',
-    "onnxscript": 'export to .onnx: pip install "srkd[export]"',
-    "openvino": 'a second check of .onnx files: pip install "srkd[openvino]"',
+    "spandrel": 'weight files of other projects: pip install -e ".[spandrel]"',
+    "onnx": 'export to .onnx: pip install -e ".[export]"',
+    "onnxruntime": 'export to .onnx: pip install -e ".[export]"',
+    "onnxscript": 'export to .onnx: pip install -e ".[export]"',
+    "openvino": 'a second check of .onnx files: pip install -e ".[openvino]"',
     "lmdb": "LMDB data sets: pip install lmdb",
     "lpips": "the LPIPS metric: pip install lpips",
     "tensorboardX": "logger.use_tb_logger: pip install tensorboardX",
-    "wandb": 'logger.wandb: pip install "srkd[wandb]"',
+    "wandb": 'logger.wandb: pip install -e ".[wandb]"',
 }
 
 Line = tuple[str, str]
@@ -40,11 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print a table; always 0."""
-    from srkd.cli.display import stdout_console
+    from srkd.cli.display import show_json, stdout_console
     from srkd.table import Column, Table
 
     sections = (versions, devices, optional_packages, basicsr, data_sets)
     rows = [line for section in sections for line in attempt(section)]
+    show_json(json.dumps(dict(rows), indent=1, ensure_ascii=False))
     Table([Column("what", "name"), Column("found", "name")], [*rows]).print(stdout_console())
     return 0
 
@@ -67,7 +69,7 @@ def versions() -> Iterator[Line]:
     yield "srkd", f"{own['version']} {own['git']}".strip()
     yield "python", f"{platform.python_version()} on {platform.platform()}"
     for package in PACKAGES:
-        yield package, _version(package) or "missing: pip install srkd"
+        yield package, _version(package) or "missing: make install, in the checkout of srkd"
 
 
 def devices() -> Iterator[Line]:

@@ -3,7 +3,7 @@
 srkd export net_g_latest.pth --width 0.5 -o small.pth             (srkd and BasicSR)
 srkd export net_g_latest.pth --width 1/4 -o small.safetensors
 srkd export net_g_latest.pth --width 0.5 -o small.pt2             (torch.export)
-srkd export net_g_latest.pth --width 0.5 -o small.onnx            (needs: pip install "srkd[export]")
+srkd export net_g_latest.pth --width 0.5 -o small.onnx            (needs: pip install -e ".[export]")
 srkd export net_g_latest.pth --mobile --size 180x320 -o phone.onnx  (docs/deploy.md: ncnn, LiteRT)
 srkd export net_g_latest.pth --int8 -o small.onnx                 (8-bit integers; --calibrate PHOTOS/)
 srkd export net_g_latest.pth --all-widths -o release/             (every trained width, index.json, README.md)

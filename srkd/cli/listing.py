@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show a table."""
-    from srkd.cli.display import show_line, stdout_console
+    from srkd.cli.display import show_json, show_line, stdout_console
     from srkd.registry import DATASETS, LOSSES, METHODS, METRICS, NETWORKS, OPTIMIZERS, SCHEDULERS, Registry
     from srkd.signature import option_docs, option_names
     from srkd.table import Column, Table
@@ -41,6 +42,7 @@ def run(args: argparse.Namespace) -> int:
         table.rows += [(name, _line(registry.get(name))) for name in registry.names()]
         table.rows += FOREIGN.items() if registry is NETWORKS else ()
         table.print(console)
+        show_json(json.dumps([{"name": name, "text": text} for name, text in table.rows], ensure_ascii=False, indent=1))
         return 0
     component = registry.get(args.name)
     show_line(console, f"{args.name}\n\n{re.split(_SECTION, _doc(component))[0].strip()}\n")
@@ -53,6 +55,9 @@ def run(args: argparse.Namespace) -> int:
         default = "required" if parameter.default is inspect.Parameter.empty else repr(parameter.default)
         table.rows.append((name, kind, default, described.get(name, "")))
     table.print(console)
+    names = [column.name for column in table.columns]
+    options = [dict(zip(names, row, strict=True)) for row in table.rows]
+    show_json(json.dumps({"name": args.name, "options": options}, ensure_ascii=False, indent=1))
     return 0
 
 

@@ -16,6 +16,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from srkd.cli.common import Words, add_sets
 from srkd.cli.display import progress_bar, show_line, stdout_console
 from srkd.types import InputError
 
@@ -28,12 +29,12 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to run, how, and what to measure on."""
-    parser.add_argument("-opt", nargs="+", required=True, metavar="FILE", help="option files (YAML)")
-    parser.add_argument("--seeds", metavar="N,N", help="default: the manual_seed of each file")
+    parser.add_argument("-opt", "--opt", nargs="+", required=True, metavar="FILE", help="option files (YAML)")
+    parser.add_argument("--seeds", nargs="+", action=Words, metavar="N", help="default: the manual_seed of each file")
     parser.add_argument(
         "--grid", action="append", default=[], metavar="key.path=V,V", help="values to try; several: every combination"
     )
-    parser.add_argument("--sets", nargs="+", required=True, metavar="SET", help="test sets, as in srkd benchmark")
+    add_sets(parser, required=True)
     parser.add_argument("--protocol", default="y", metavar="P", help="as in srkd benchmark (y)")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="trainings at a time (1)")
     parser.add_argument("--nproc", type=int, default=1, metavar="N", help="processes (GPUs) of each, by torchrun (1)")
@@ -52,13 +53,14 @@ def run(args: argparse.Namespace) -> int:
 
     files, behind_files = _parted(args.opt)
     sets, behind_sets = _parted(args.sets)
+    seeds, behind_seeds = _parted(args.seeds or [])
     if not (files and sets and min(args.jobs, args.nproc) >= 1):
         raise InputError("give -opt a file and --sets a set; --jobs and --nproc are at least 1.")
     runs = plan(
         files,
-        seeds=parse_seeds(args.seeds) if args.seeds else (),
+        seeds=parse_seeds(",".join(seeds)) if seeds else (),
         grid=[parse_axis(text) for text in args.grid],
-        overrides=[*behind_files, *behind_sets, *args.overrides],
+        overrides=[*behind_files, *behind_sets, *behind_seeds, *args.overrides],
     )
     protocol_of(args.protocol, runs[0].options.scale)  # what would be wrong after days of training is wrong now
     for name in sets:

@@ -18,7 +18,7 @@ from srkd.networks.fitting import readings
 from srkd.networks.reading import Weights, read_weights
 from srkd.types import InputError
 
-INSTALL = 'pip install "srkd[spandrel]"'
+INSTALL = 'pip install -e ".[spandrel]"'
 
 
 def component(name: str) -> Callable[..., Foreign]:

@@ -35,7 +35,7 @@ def require_onnx() -> None:
     """
     missing = [name for name in ("onnx", "onnxruntime", "onnxscript") if importlib.util.find_spec(name) is None]
     if missing:
-        raise InputError(f'ONNX export needs {", ".join(missing)}: pip install "srkd[export]"')
+        raise InputError(f'ONNX export needs {", ".join(missing)}: pip install -e ".[export]"')
 
 
 class _OneInput(nn.Module):

@@ -91,9 +91,9 @@ def test_an_unknown_file_is_answered_with_both_ways_out(spandrel, tmp_path):
 def test_without_spandrel_it_says_how_to_get_it(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "spandrel", None)
     torch.save({"some.weight": torch.zeros(3)}, tmp_path / "x.pth")
-    with pytest.raises(InputError, match=r'network_g and path\.pretrain_network_g.*pip install "srkd\[spandrel\]"'):
+    with pytest.raises(InputError, match=r'network_g and path\.pretrain_network_g.*pip install -e "\.\[spandrel\]"'):
         load_network(tmp_path / "x.pth")
-    with pytest.raises(InputError, match=r'pip install "srkd\[spandrel\]"'):
+    with pytest.raises(InputError, match=r'pip install -e "\.\[spandrel\]"'):
         build_network("spandrel", {"path": str(tmp_path / "x.pth")})
 
 

@@ -224,6 +224,6 @@ def test_wrong_input(network, tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"nothing does not exist"):
         export(network, tmp_path / "x.pth", images=tmp_path / "nothing")
     monkeypatch.setattr(graph.importlib.util, "find_spec", lambda name: None if name == "onnxscript" else object())
-    with pytest.raises(InputError, match=r'needs onnxscript: pip install "srkd\[export\]"'):
+    with pytest.raises(InputError, match=r'needs onnxscript: pip install -e "\.\[export\]"'):
         export(network, tmp_path / "x.onnx")
     assert not list(tmp_path.iterdir())

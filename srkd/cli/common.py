@@ -1,0 +1,72 @@
+"""Options that several commands share, and lists as people type them: with commas, with spaces, in any place."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from typing import Any
+
+_NUMBER = re.compile(r"[\d.]+(?:/\d+)?(?:e-?\d+)?", re.IGNORECASE)
+_MODEL = re.compile(r".*\.(?:pth|pt|ckpt|safetensors|onnx|pt2)", re.IGNORECASE)
+
+
+class Words(argparse.Action):
+    """A list: `a,b`, `a b` and the option twice are the same."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        """Add to what is there."""
+        del parser, option_string
+        words = [part for word in values or () for part in str(word).split(",") if part]
+        setattr(namespace, self.dest, [*(getattr(namespace, self.dest) or []), *words])
+
+
+def add_models(parser: argparse.ArgumentParser, *, required: bool, text: str) -> None:
+    """MODEL… in any place, or behind -m."""
+    parser.add_argument("models", nargs="*", metavar="MODEL", help=text)
+    parser.add_argument("-m", "--model", "--models", nargs="+", dest="more_models", metavar="MODEL", help="the same")
+    parser.set_defaults(needs_model=required)
+
+
+def add_widths(parser: argparse.ArgumentParser) -> None:
+    """Widths to look at."""
+    parser.add_argument(
+        "--widths", "--width", nargs="+", action=Words, metavar="W",
+        help="such as 1 0.5 1/3, or with commas; default: those that were trained",
+    )  # fmt: skip
+
+
+def add_sets(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
+    """Test sets."""
+    parser.add_argument(
+        "--sets", "--set", nargs="+", required=required, action=Words, metavar="SET",
+        help="folders, or names of known sets",
+    )  # fmt: skip
+
+
+def add_device(parser: argparse.ArgumentParser, default: str | None = "auto") -> None:
+    """Where networks run."""
+    parser.add_argument("--device", default=default, help="auto (default), cpu, cuda, cuda:1, mps")
+
+
+def sort_out(args: argparse.Namespace) -> None:
+    """Give back what a list before it swallowed: models behind --sets and --widths, overrides behind either."""
+    models = [*args.models, *(args.more_models or [])]
+    for name in ("widths", "sets"):
+        words: list[str] | None = getattr(args, name)
+        if words is None:
+            continue
+        keep = [word for word in words if (_NUMBER.fullmatch(word) if name == "widths" else not _is_model(word))]
+        models += [word for word in words if word not in keep]
+        setattr(args, name, keep or None)
+    args.models = models
+
+
+def _is_model(word: str) -> bool:
+    return bool(_MODEL.fullmatch(word)) or word == "bicubic" or word.startswith("switchable-x") or "=" in word
