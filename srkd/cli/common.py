@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-_NUMBER = re.compile(r"[\d.]+(?:/\d+)?(?:e-?\d+)?", re.IGNORECASE)
 _MODEL = re.compile(r".*\.(?:pth|pt|ckpt|safetensors|onnx|pt2)", re.IGNORECASE)
 
 
@@ -62,7 +62,7 @@ def sort_out(args: argparse.Namespace) -> None:
         words: list[str] | None = getattr(args, name)
         if words is None:
             continue
-        keep = [word for word in words if (_NUMBER.fullmatch(word) if name == "widths" else not _is_model(word))]
+        keep = [word for word in words if not (_is_model(word) or (name == "widths" and Path(word).exists()))]
         models += [word for word in words if word not in keep]
         setattr(args, name, keep or None)
     args.models = models

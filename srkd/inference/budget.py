@@ -12,6 +12,7 @@ import statistics
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -21,11 +22,13 @@ from srkd.data.sources import home
 from srkd.imaging.resize import imresize
 from srkd.inference.forward import Image
 from srkd.inference.memory import MIB
-from srkd.inference.tiling import Span, windows
-from srkd.inference.upscaler import SMALLEST_TILE, Upscaler
+from srkd.inference.tiling import SMALLEST_TILE, Span, windows
 from srkd.networks.slim import Network
 from srkd.provenance import environment
 from srkd.types import InputError
+
+if TYPE_CHECKING:
+    from srkd.inference.upscaler import Upscaler
 
 _SECONDS, _MOST_RUNS = 0.5, 9  # a width is measured for about as long, after one run that warms up
 

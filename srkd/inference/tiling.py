@@ -19,6 +19,9 @@ RESIZE_MARGIN = 4
 APPROXIMATE_MARGIN = 32
 """Margin for a network whose receptive field is unbounded: what is further away matters little, but not nothing."""
 
+SMALLEST_TILE = 16
+"""Side in low-resolution pixels below which a window is mostly margin."""
+
 
 class Span(NamedTuple):
     """One axis of a window: it reads [start, stop) of the image and keeps [first, last)."""

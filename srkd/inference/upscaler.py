@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
@@ -19,6 +19,8 @@ from srkd.compat.foreign import Foreign
 from srkd.compat.loading import load_network
 from srkd.imaging.files import read_image
 from srkd.imaging.profiles import upright_and_profile
+from srkd.inference.budget import Plan, make_plan
+from srkd.inference.budget import fit as fit_plan
 from srkd.inference.conversion import from_pillow, from_tensor, like_tensor
 from srkd.inference.device import choose_device
 from srkd.inference.ensemble import SelfEnsemble
@@ -26,21 +28,16 @@ from srkd.inference.forward import Image, upscale_images
 from srkd.inference.memory import MIB, largest_tile
 from srkd.inference.precision import Precision, check_precision
 from srkd.inference.prepared import Prepared
-from srkd.inference.tiling import APPROXIMATE_MARGIN, RESIZE_MARGIN, upscale_tiled
+from srkd.inference.tiling import APPROXIMATE_MARGIN, RESIZE_MARGIN, SMALLEST_TILE, upscale_tiled
 from srkd.inference.widths import warn_untrained
 from srkd.memory import available_memory
 from srkd.networks.slim import Network
 from srkd.types import InputError
 
-if TYPE_CHECKING:
-    from srkd.inference.budget import Plan
-
 log = logging.getLogger(__name__)
 
 WORKING_MEMORY = 1024 * MIB
 """What the CPU may use beside the images unless `memory_mb` says otherwise; windows larger than that gain no speed."""
-
-SMALLEST_TILE = 16
 
 
 class Upscaler:
@@ -249,8 +246,6 @@ class Upscaler:
         self, height: int, width_px: int, *, latency_ms: float | None = None, memory_mb: float | None = None
     ) -> Plan:
         """What each trained width costs for images of [height, width_px]; see `srkd.inference.budget.make_plan`."""
-        from srkd.inference.budget import make_plan
-
         return make_plan(self, height, width_px, latency_ms=latency_ms, memory_mb=memory_mb)
 
     def fit(
@@ -261,9 +256,7 @@ class Upscaler:
         Raises:
             InputError: no width keeps it.
         """
-        from srkd.inference.budget import fit
-
-        return fit(self, height, width_px, latency_ms=latency_ms, memory_mb=memory_mb)
+        return fit_plan(self, height, width_px, latency_ms=latency_ms, memory_mb=memory_mb)
 
     def _upscale(self, network: nn.Module, image: Image, tile: int | None, out: Image | None) -> Image:
         def whole(part: Image) -> Image:

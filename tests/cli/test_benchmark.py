@@ -185,7 +185,8 @@ def test_several_protocols_have_a_file_each_and_none_is_computed_twice(folder, c
     assert files == {f"x_{name}.{suffix}" for name in ("y", "rgb") for suffix in ("json", "csv", "md", "tex")}
     contents = [json.loads((tmp_path / f"x_{name}.json").read_text()) for name in ("y", "rgb")]
     assert [content["protocol"]["name"] for content in contents] == ["y", "rgb"]
-    assert contents[1]["warnings"] and not contents[0]["warnings"]
+    like_tables = [[line for line in content["warnings"] if "below bicubic" not in line] for content in contents]
+    assert like_tables[1] and not like_tables[0]  # this network is not trained, which is said too
     printed = capsys.readouterr().out
     assert "9 of 9 rows" not in printed and "Warning: PSNR and SSIM are of RGB" in printed
     assert main(command) == 0

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -141,3 +143,9 @@ def test_the_command_chooses_for_each_size(clock, tmp_path, photo, capsys):
     assert "no width keeps the budget" in capsys.readouterr().err
     assert main([*command, "-o", str(tmp_path / "no"), "--latency-ms", "5", "--width", "0.5"]) == 2
     assert "give one or the other" in capsys.readouterr().err
+
+
+def test_the_budget_can_be_imported_without_the_upscaler():
+    code = "import sys, srkd.inference.budget; print('srkd.inference.upscaler' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
