@@ -23,7 +23,7 @@ COMMANDS = {
     "test": ("benchmark", "the same (BasicSR's word)"),
     "score": ("score", "PSNR and SSIM of images somebody else produced"),
     "cost": ("cost", "parameters, multiply-adds, activations, memory and latency of networks, at any width"),
-    "compare": ("compare", "whether a difference between results is one: images paired, seeds, in words"),
+    "compare": ("compare", "is one network or method better than another: over images and seeds, in words"),
     "report": ("report", "one HTML page of results: table, charts, pictures, training curves"),
     "sweep": ("sweep", "trainings over option files, values and seeds, then measured, reported and compared"),
     "plot": ("plot", "losses and validation metrics of training runs, as SVG"),

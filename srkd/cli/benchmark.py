@@ -1,4 +1,4 @@
-"""PSNR, SSIM and LPIPS of networks on test sets, at any width; bicubic interpolation and teachers are added unasked.
+"""PSNR, SSIM and LPIPS of networks on test sets, at any width; bicubic and teachers are always added.
 
   srkd benchmark net_g_latest.pth --sets Set5 Urban100 --widths 1.0,0.5,1/4 -o results/mine.json
   srkd benchmark a.pth b.pth --sets Set5 --protocol y,rgb --lpips alex --self-ensemble -o results/all.json

@@ -136,7 +136,7 @@ def files_of(pairs: Sequence[tuple[Arm, Arm]]) -> list[Result]:
 
 
 def check_protocols(files: Sequence[Result], metric: str) -> None:
-    """Refuse figures that don't compare.
+    """Refuse numbers that don't compare.
 
     Raises:
         InputError: two files were made by different protocols; it names both.
@@ -144,12 +144,12 @@ def check_protocols(files: Sequence[Result], metric: str) -> None:
     for file in files[1:]:
         if _definition(file.protocol, metric) != _definition(files[0].protocol, metric):
             raise InputError(
-                f"figures of different protocols don't compare: {files[0].path} has "
+                f"numbers of different protocols don't compare: {files[0].path} has "
                 f"{files[0].protocol['description']}; {file.path} has {file.protocol['description']}."
             )
         if metric == "lpips" and file.lpips != files[0].lpips:
             raise InputError(
-                f"figures of different LPIPS don't compare: {files[0].path} has {files[0].lpips}; {file.path} has "
+                f"numbers of different LPIPS don't compare: {files[0].path} has {files[0].lpips}; {file.path} has "
                 f"{file.lpips}."
             )
 

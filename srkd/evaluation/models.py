@@ -170,7 +170,7 @@ def candidates(
             upscaler = Upscaler(
                 narrowed(model.network, width),
                 device=str(device),
-                precision="fp32",  # the only one that gives the same figures on every machine
+                precision="fp32",  # the only one that gives the same numbers on every machine
                 tile=tile,
                 self_ensemble=first.self_ensemble,
             )

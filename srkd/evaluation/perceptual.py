@@ -19,7 +19,7 @@ BACKBONES: dict[Backbone, str] = {"alex": "alexnet", "vgg": "vgg16"}
 
 @dataclass(frozen=True)
 class PerceptualColumn:
-    """The column `lpips`: with figures where `metric` is there, else with the `reason` why not."""
+    """The column `lpips`: with numbers where `metric` is there, else with the `reason` why not."""
 
     record: dict[str, Any]
     metric: LPIPS | None = None

@@ -82,7 +82,7 @@ class Protocol(ABC):
         return {}
 
     def unlike_tables(self) -> list[str]:
-        """What papers' tables do otherwise, a sentence each; empty where the figures are made like theirs."""
+        """What papers' tables do otherwise, a sentence each; empty where the numbers are made like theirs."""
         return []
 
     def record(self) -> dict[str, Any]:

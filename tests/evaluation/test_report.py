@@ -176,7 +176,7 @@ def test_files_of_two_protocols_are_refused_and_equal_names_are_told_apart(repor
     content["protocol"]["description"] = "the same in other words"
     assert len(gather([str(report.result), str(result_file(tmp_path / "other.json", content))]).rows) == len(both.rows)
     content["protocol"]["name"] = "rgb"
-    with pytest.raises(InputError, match="figures of different protocols don't compare"):
+    with pytest.raises(InputError, match="numbers of different protocols don't compare"):
         gather([str(report.result), str(result_file(tmp_path / "other.json", content))])
 
 
