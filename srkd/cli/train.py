@@ -35,7 +35,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--check", action="store_true", help="build everything, run a few steps, write nothing")
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none", help="who starts processes")
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help="accepted and ignored")
-    setattr(parser, "parse_args", parser.parse_intermixed_args)  # noqa: B010 - overrides on both sides of a flag
 
 
 def run(args: argparse.Namespace) -> int:
