@@ -15,7 +15,7 @@ A, B = "train.total_iter=5", "name=b"
 def parsed(*words: str) -> tuple[str, list[str], argparse.Namespace]:
     parser = argparse.ArgumentParser()
     train.add_arguments(parser)
-    args = parser.parse_args(words)
+    args = parser.parse_intermixed_args(words)
     return *train.option_file(args.opt, args.overrides), args
 
 
