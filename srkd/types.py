@@ -38,12 +38,14 @@ class Batch:
         gt: high-resolution patches.
         targets: what teachers make of these patches, [B, C, s·h, s·w], where it is known already; by their names.
         crops: which image each patch is cut from, where and how it is turned.
+        inputs: what the method's `inputs` has made for this step.
     """
 
     lq: Tensor
     gt: Tensor
     targets: Mapping[str, Tensor] = field(default_factory=dict["str", "Tensor"])
     crops: Sequence[Crop] = ()
+    inputs: Mapping[str, Tensor] = field(default_factory=dict["str", "Tensor"])
 
     def __iter__(self) -> Iterator[Tensor]:
         return iter((self.lq, self.gt))
@@ -52,10 +54,6 @@ class Batch:
         """The batch with `change` done to each of its tensors."""
         targets = {name: change(tensor) for name, tensor in self.targets.items()}
         return replace(self, lq=change(self.lq), gt=change(self.gt), targets=targets)
-
-    def pin_memory(self) -> Batch:
-        """The batch in page-locked memory, which PyTorch's data loader asks for."""
-        return self.map(lambda tensor: tensor.pin_memory())
 
 
 class Crop(NamedTuple):

@@ -15,11 +15,22 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from srkd.data.cache import PairCache, Progress
+from srkd.data.parcels import Parcel, TrainLoader, to_tensor, to_unit, unpacked_images
 from srkd.data.random_degradation import degrade_patch
 from srkd.data.resident import ResidentBatches, fits
 from srkd.data.sampling import plan
 from srkd.data.teacher_cache import Targets
 from srkd.types import Batch, Crop, InputError
+
+DECODING = (
+    "Unless it does so already, let it decode the images once (datasets.train.io_backend: {type: cache}; with a `path` "
+    "on a fast disk where memory is short)."
+)
+LOADER = f"{DECODING[:-1]}, and raise datasets.train.num_worker_per_gpu."
+RESIDENT = (
+    "Its images are on the GPU already: it waits for this process, which another program may keep from the processor."
+)
+"""What to change where a training waits for its batches: by how they are made."""
 
 RGB8 = NDArray[np.uint8]
 Image = TypeVar("Image", bound=NDArray[Any])
@@ -86,10 +97,7 @@ def put_turned(place: RGB8, patch: RGB8, *, hflip: bool, vflip: bool, transpose:
 
 def images_to_tensor(images: NDArray[Any]) -> Tensor:
     """uint8 (or uint16) images [B, H, W, C] → float32 [B, C, H, W] in [0, 1], channels-last: nothing is moved."""
-    if images.dtype == np.uint16:  # of which torch knows little
-        return torch.from_numpy(images.astype(np.float32)).div_(65535).permute(0, 3, 1, 2)
-    writable = np.require(images, requirements="W")  # torch warns about read-only arrays, such as cached ones
-    return torch.from_numpy(writable).to(torch.float32).div_(255).permute(0, 3, 1, 2)
+    return to_unit(to_tensor(images))
 
 
 class TrainBatches(Dataset[Batch]):
@@ -131,6 +139,10 @@ class TrainBatches(Dataset[Batch]):
 
     def __getitem__(self, iteration: int) -> Batch:
         """Float32 lq [B, 3, gt_size / s, gt_size / s] and gt [B, 3, gt_size, gt_size] in [0, 1], and the targets."""
+        return unpacked_images(self.parcel(iteration))
+
+    def parcel(self, iteration: int) -> Parcel:
+        """The images of a batch as they lie on disk, 8 bits (or 16) a value: a quarter of what the batch takes."""
         data, gt_size, scale = self.dataset, self.gt_size, self.dataset.scale
         lqs = np.empty((self.batch_size, gt_size // scale, gt_size // scale, 3), np.uint8)
         gts = np.empty((self.batch_size, gt_size, gt_size, 3), np.uint8)
@@ -145,10 +157,10 @@ class TrainBatches(Dataset[Batch]):
             for place, patch in zip((lqs[j], gts[j]), (small, large), strict=True):
                 put_turned(place, patch, hflip=crop.hflip, vflip=crop.vflip, transpose=crop.transpose)
         targets = {name: self._target(held, crops) for name, held in self.targets.items()}
-        return Batch(images_to_tensor(lqs), images_to_tensor(gts), targets, crops)
+        return Parcel({"lq": to_tensor(lqs), "gt": to_tensor(gts), **targets}, crops)
 
     def _target(self, held: Targets, crops: Sequence[Crop]) -> Tensor:
-        """The patches of a teacher's pictures, [B, C, gt_size, gt_size]."""
+        """The patches of a teacher's pictures, [B, C, gt_size, gt_size], as they are kept."""
         side, scale = self.gt_size, self.dataset.scale
         patches = np.empty((self.batch_size, side, side, held.channels), held.dtype)
         for place, crop in zip(patches, crops, strict=True):
@@ -156,7 +168,7 @@ class TrainBatches(Dataset[Batch]):
             top, left = crop.corner(picture.shape[0] // scale, picture.shape[1] // scale, side // scale)
             patch = picture[top * scale : top * scale + side, left * scale : left * scale + side]
             place[:] = dihedral(patch, hflip=crop.hflip, vflip=crop.vflip, transpose=crop.transpose)
-        return images_to_tensor(patches)
+        return to_tensor(patches)
 
     def crops(self, iteration: int) -> list[Crop]:
         """What the batch of an iteration is made of."""
@@ -193,7 +205,7 @@ def train_loader(
     num_workers: int,
     device: torch.device,
     progress: Progress | None = None,
-) -> Iterator[Batch]:
+) -> TrainLoader:
     """Batches `start_iter` … `total_iter` − 1 in order, made by `num_workers` processes (0: by this one).
 
     The data set's cache is filled before this returns, so that the workers share it; `progress` is told. If `device`,
@@ -208,7 +220,8 @@ def train_loader(
     extra = sum(held.num_bytes for held in batches.targets.values())
     if cache and fits(cache, device, extra):
         resident = ResidentBatches(batches, cache, device)
-        return (resident[iteration] for iteration in range(start_iter, total_iter))
+        parcels = (resident.parcel(iteration) for iteration in range(start_iter, total_iter))
+        return TrainLoader(parcels, resident.unpack, why_wait=RESIDENT)
     # Forked workers share the cache; started in any other way each would receive a copy of it.
     can_fork = num_workers > 0 and "fork" in multiprocessing.get_all_start_methods()
     loader = DataLoader(
@@ -221,23 +234,23 @@ def train_loader(
         multiprocessing_context="fork" if can_fork else None,
         generator=torch.Generator(),  # else each loader would take a number from the global one, and so change training
     )
-    return _unguarded(loader)
+    return TrainLoader(_unguarded(loader), unpacked_images, why_wait=LOADER if device.type == "cuda" else DECODING)
 
 
-class _Guarded(Dataset[Batch | InputError]):
+class _Guarded(Dataset[Parcel | InputError]):
     """Returns an `InputError` instead of raising it: raised, torch would replace its text by a traceback."""
 
     def __init__(self, batches: TrainBatches) -> None:
         self.batches = batches
 
-    def __getitem__(self, iteration: int) -> Batch | InputError:
+    def __getitem__(self, iteration: int) -> Parcel | InputError:
         try:
-            return self.batches[iteration]
+            return self.batches.parcel(iteration)
         except InputError as error:
             return error
 
 
-def _unguarded(loader: DataLoader[Batch | InputError]) -> Iterator[Batch]:
+def _unguarded(loader: DataLoader[Parcel | InputError]) -> Iterator[Parcel]:
     for item in loader:
         if isinstance(item, InputError):
             raise item

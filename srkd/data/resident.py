@@ -7,6 +7,7 @@ at an iteration is three numbers a patch.
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from srkd.data.cache import PairCache
+from srkd.data.parcels import Parcel, to_unit
 from srkd.types import Batch, Crop
 
 if TYPE_CHECKING:
@@ -60,20 +62,33 @@ class ResidentBatches:
         self._batches, self._cache = batches, cache
         self._pixels = _copied(cache.pixels, device)
         self._targets = {name: _copied(held.load(), device) for name, held in batches.targets.items()}
-        # On the device: CUDA divides by a number of the CPU as a multiplication by its inverse, which rounds otherwise.
-        self._peaks = {bits: torch.tensor(2.0**bits - 1, device=device) for bits in (8, 16)}
         log.info("training data: %.2f GB on %s, where batches are cut", cache.pixels.nbytes / 1e9, device)
 
     def __getitem__(self, iteration: int) -> Batch:
         """As `TrainBatches`, [B, 3, H, W] in channels-last memory of the device."""
+        return self.unpack(self.parcel(iteration))
+
+    def parcel(self, iteration: int) -> Parcel:
+        """Where the patches lie: `places` [2 + targets, B, 3], see `Steps`, of lq, gt and each target."""
         crops = self._batches.crops(iteration)
         steps = [self._steps(crop) for crop in crops]
-        side = self._batches.gt_size
-        lq = self._patches(self._pixels, [lq for lq, _ in steps], side // self._batches.dataset.scale)
-        targets = {name: self._target(name, crops) for name in self._targets}
-        return Batch(lq, self._patches(self._pixels, [gt for _, gt in steps], side), targets, crops)
+        targets = [self._target(name, crops) for name in self._targets]
+        places = torch.tensor([[lq for lq, _ in steps], [gt for _, gt in steps], *targets])
+        return Parcel({"places": places.pin_memory() if self._pixels.is_cuda else places}, crops)
 
-    def _target(self, name: str, crops: Sequence[Crop]) -> Tensor:
+    def unpack(self, parcel: Parcel) -> Batch:
+        """Cut the patches of a parcel; if its tensor is not on the device yet, nothing waits until it is."""
+        places = parcel.tensors["places"].to(self._pixels.device, non_blocking=True)
+        side = self._batches.gt_size
+        lq = self._patches(self._pixels, places[0], side // self._batches.dataset.scale)
+        gt = self._patches(self._pixels, places[1], side)
+        targets = {
+            name: self._patches(pixels, steps, side, self._batches.targets[name].channels)
+            for (name, pixels), steps in zip(self._targets.items(), places[2:], strict=True)
+        }
+        return Batch(lq, gt, targets, parcel.crops)
+
+    def _target(self, name: str, crops: Sequence[Crop]) -> list[Steps]:
         held, scale, side = self._batches.targets[name], self._batches.dataset.scale, self._batches.gt_size
         steps: list[Steps] = []
         for crop in crops:
@@ -81,7 +96,7 @@ class ResidentBatches:
             top, left = crop.corner(height, width, side // scale)
             place = held.start(crop.image), width * scale, top * scale, left * scale
             steps.append(turned(*place, side, crop, held.channels))
-        return self._patches(self._targets[name], steps, side, held.channels)
+        return steps
 
     def _steps(self, crop: Crop) -> tuple[Steps, Steps]:
         start, height, width = self._cache.place(crop.image)
@@ -92,16 +107,17 @@ class ResidentBatches:
         start += height * width * 3
         return lq, turned(start, width * scale, top * scale, left * scale, side * scale, crop)
 
-    def _patches(self, pixels: Tensor, steps: list[Steps], side: int, channels: int = 3) -> Tensor:
-        device = pixels.device
-        # Blocking, it would wait for all the work that the GPU still has. So few bytes CUDA copies aside at once.
-        base, row, column = torch.tensor(steps).to(device, non_blocking=True).T[..., None, None, None]  # [B, 1, 1, 1]
-        along = torch.arange(side, device=device)
-        places = base + row * along[:, None, None] + column * along[:, None] + torch.arange(channels, device=device)
-        found = pixels[places]
-        if found.dtype == torch.int16:  # 16 bits without a sign
-            return (found.int() & 0xFFFF).float().div_(self._peaks[16]).permute(0, 3, 1, 2)
-        return found.float().div_(self._peaks[8]).permute(0, 3, 1, 2)
+    def _patches(self, pixels: Tensor, steps: Tensor, side: int, channels: int = 3) -> Tensor:
+        """The patches at `steps` [B, 3] of the flat pixels, [B, C, side, side] in [0, 1]."""
+        base, row, column = steps.T[..., None, None, None]  # [B, 1, 1, 1]
+        along, colours = (_counted(number, pixels.device) for number in (side, channels))
+        places = base + row * along[:, None, None] + column * along[:, None] + colours
+        return to_unit(pixels[places]).permute(0, 3, 1, 2)
+
+
+@functools.cache
+def _counted(number: int, device: torch.device) -> Tensor:
+    return torch.arange(number, device=device)
 
 
 def turned(start: int, width: int, top: int, left: int, side: int, crop: Crop, channels: int = 3) -> Steps:

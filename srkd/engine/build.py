@@ -26,8 +26,9 @@ from srkd.engine.origin import hash_of_order, origin_of_run
 from srkd.engine.resuming import Resumed, record_options, resume, say_changes
 from srkd.engine.schedule import constant, with_warmup
 from srkd.engine.seeding import seed_everything
+from srkd.engine.settings import Compile, Settings
 from srkd.engine.sinks import MetricsFile, ProgressBar, Sink, TensorBoard, TextLog, Wandb
-from srkd.engine.trainer import Settings, Trainer
+from srkd.engine.trainer import Trainer
 from srkd.engine.validation import Metric, Validator
 from srkd.inference.precision import fastest_for_training
 from srkd.methods.assemble import build_method, check_network
@@ -84,7 +85,8 @@ def _build(opt: TrainOptions, start: Start, records: Sequence[logging.LogRecord]
 
     seed_everything(opt.manual_seed)
     torch.backends.cudnn.benchmark = True  # patches have one size; validation images are few
-    held.enter_context(tf32.convolutions(tf32=False))  # fp32 means fp32: GPUs would round to 10 bits on the way
+    # fp32 means fp32: unless they are allowed to, GPUs must not round to 10 bits on the way.
+    held.enter_context(tf32.convolutions(tf32=opt.train.precision == "tf32"))
     student = build_student(opt, resuming=resumed is not None)
     log.info(
         "network_g: %s, %s parameters", type(student).__name__, f"{sum(p.numel() for p in student.parameters()):,}"
@@ -113,7 +115,7 @@ def _build(opt: TrainOptions, start: Start, records: Sequence[logging.LogRecord]
     scheduler = opt.train.scheduler
     rate = construct("train.scheduler", SCHEDULERS.get(scheduler.type), scheduler) if scheduler else constant
     if opt.train.compile:
-        method.compile()
+        method.compile(mode=_compile_mode(opt))
 
     widths, settings = _validation_widths(opt, student, method), _settings(opt, world)
     iteration = resumed.iteration if resumed else 0
@@ -262,8 +264,14 @@ def _validation_widths(opt: TrainOptions, student: Network, method: Method) -> t
 
 def _settings(opt: TrainOptions, world: World) -> Settings:
     precision = opt.train.precision
-    if precision == "fp16" and world.device.type == "cpu":
-        raise InputError("train.precision: fp16 needs a GPU; on the CPU fp32 and bf16 are allowed.")
+    if precision in ("fp16", "tf32") and world.device.type == "cpu":
+        raise InputError(f"train.precision: {precision} needs a GPU; on the CPU fp32 and bf16 are allowed.")
+    if precision == "tf32":
+        if world.device.type != "cuda" or torch.cuda.get_device_capability(world.device) < (8, 0):
+            raise InputError(
+                f"train.precision: tf32 needs an NVIDIA GPU of 2020 or later, which {world.device} is not."
+            )
+        precision = "fp32"  # as the convolutions of this process have been told to compute it
     if precision == "auto":
         precision = fastest_for_training(world.device)
         log.info("train.precision is auto: %s.", precision)
@@ -273,6 +281,8 @@ def _settings(opt: TrainOptions, world: World) -> Settings:
     return Settings(
         total_iter=opt.train.total_iter,
         precision=precision,
+        compile=_compile_mode(opt),
+        cuda_graph=bool(opt.train.cuda_graph),
         accumulate=opt.train.accumulate,
         grad_clip=opt.train.grad_clip,
         print_freq=opt.logger.print_freq,
@@ -280,6 +290,10 @@ def _settings(opt: TrainOptions, world: World) -> Settings:
         val_freq=opt.val.val_freq if opt.val else None,
         num_workers=min(workers, os.cpu_count() or 1),
     )
+
+
+def _compile_mode(opt: TrainOptions) -> Compile | None:
+    return ("default" if opt.train.compile is True else opt.train.compile) or None
 
 
 def _tell(opt: TrainOptions, world: World) -> None:

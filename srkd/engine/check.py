@@ -18,7 +18,7 @@ def check(trainer: Trainer, console: Console) -> None:
     """Run a few steps of `trainer` and print shapes, terms, memory and time; nothing is written."""
     timing, losses = trainer.rehearse(STEPS)
     settings, method = trainer.settings, trainer.method
-    batch = trainer.prepare(trainer.batches[0])
+    batch = trainer.batch(0)
     student = method.student
 
     table = Table("", "", show_header=False, box=None)

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from srkd.atomic import atomic_path
-from srkd.engine.optim import load_optimizer
+from srkd.engine.optim import load_optimizer, optimizer_state
 from srkd.engine.seeding import random_states as random_states
 from srkd.engine.seeding import restore_random_states
 from srkd.engine.targets import cached_teachers
@@ -263,7 +263,7 @@ def capture(trainer: Trainer, each: list[dict[str, Any]]) -> dict[str, Any]:
     best = trainer.best
     return {
         "iter": trainer.iteration,
-        "optimizer": trainer.optimizer.state_dict(),
+        "optimizer": optimizer_state(trainer.optimizer),
         "scaler": trainer.scaler.state_dict(),
         "heads": heads,
         "ema_updates": trainer.ema.updates if trainer.ema else 0,

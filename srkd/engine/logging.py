@@ -111,6 +111,7 @@ class RunLog:
         self.sinks = [*sinks]
         self._began = time.perf_counter()
         self._starved = False
+        self.advice = ""  # what to change where the training waits for data
 
     def __enter__(self) -> RunLog:
         for sink in self.sinks:
@@ -134,11 +135,7 @@ class RunLog:
         )
         if data_seconds > STARVED * seconds and not self._starved:
             self._starved = True  # once is enough
-            log.warning(
-                f"Training waits {100 * data_seconds / seconds:.0f} % of its time for data. Unless it does so already, "
-                "let it decode the images once (datasets.train.io_backend: {type: cache}; with a `path` on a fast disk "
-                "where memory is short); with a GPU, raise datasets.train.num_worker_per_gpu."
-            )
+            log.warning(f"Training waits {100 * data_seconds / seconds:.0f} % of its time for data. {self.advice}")
         self.scalars("train", iteration, {"lr": lr, "seconds": seconds, "data_seconds": data_seconds, **losses})
         self._each(lambda sink: sink.pace(seconds, data_seconds))
 

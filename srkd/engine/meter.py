@@ -31,8 +31,8 @@ class LossMeter:
     def __init__(self) -> None:
         self._groups: dict[tuple[str, ...], _Group] = {}
 
-    def see(self, losses: Losses, total: Tensor, iteration: int) -> None:
-        """Add the losses of one batch of the step `iteration` (from 1), and their weighted sum.
+    def see(self, losses: Losses, total: Tensor, iteration: int | Tensor) -> None:
+        """Add the losses of one batch of the step `iteration` (from 1; a tensor is read later), and their weighted sum.
 
         Raises:
             InputError: a loss is no scalar.
@@ -76,7 +76,8 @@ class LossMeter:
                 for name, value in zip(group["names"], group["sums"].tolist(), strict=True):
                     before, count = sums.get(name, (0.0, 0))
                     sums[name] = before + value, count + group["count"]
-        self._groups = {}
+        for group in self._groups.values():
+            group.clear()
         if TOTAL in sums:
             sums[TOTAL] = sums.pop(TOTAL)  # the last one, whatever names came later
         return {name: value / count for name, (value, count) in sums.items()}
@@ -86,7 +87,29 @@ class LossMeter:
         return [
             {"names": list(names), "sums": group.sums.cpu(), "count": group.count}
             for names, group in self._groups.items()
+            if group.count
         ]
+
+    def names(self) -> set[str]:
+        """The losses that have been seen."""
+        return {name for names in self._groups for name in names} - {TOTAL}
+
+    # A recorded step computes its losses each time it is replayed, but runs no Python that counts them.
+
+    def counts(self) -> dict[tuple[str, ...], int]:
+        """How often each set of names has been seen since the last reading."""
+        return {names: group.count for names, group in self._groups.items()}
+
+    def take_back(self, counts: Mapping[tuple[str, ...], int]) -> dict[tuple[str, ...], int]:
+        """Forget what has been counted since `counts`, which is returned."""
+        since = {names: group.count - counts.get(names, 0) for names, group in self._groups.items()}
+        self.count({names: -number for names, number in since.items()})
+        return since
+
+    def count(self, more: Mapping[tuple[str, ...], int]) -> None:
+        """Count what has been seen without this meter."""
+        for names, number in more.items():
+            self._groups[names].count += number
 
     def load(self, state: Sequence[Mapping[str, Any]], device: torch.device) -> None:
         """Go on from `state`."""
@@ -100,7 +123,14 @@ class _Group:
         self.sums, self.count = sums, count
         self.first = torch.full_like(sums, NEVER, dtype=torch.int64)
 
-    def add(self, values: Tensor, iteration: int) -> None:
+    def clear(self) -> None:
+        """Begin anew, in the same tensors."""
+        self.sums.zero_()
+        self.first.fill_(NEVER)
+        self.count = 0
+
+    def add(self, values: Tensor, iteration: int | Tensor) -> None:
         self.sums += values
         self.count += 1
-        self.first.masked_fill_(~torch.isfinite(values) & (self.first == NEVER), iteration)
+        begins = ~torch.isfinite(values) & (self.first == NEVER)
+        self.first.copy_(torch.where(begins, iteration, self.first))  # masked_fill_ would wait for a tensor's value

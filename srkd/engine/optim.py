@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from typing import Annotated, Any
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from srkd.registry import OPTIMIZERS
 from srkd.types import InputError
@@ -30,7 +29,8 @@ def Adam(  # noqa: N802 (torch's and the option files' name)
     amsgrad: bool = False,
 ) -> torch.optim.Optimizer:
     """Adam (Kingma, Ba, ICLR 2015)."""
-    return torch.optim.Adam(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad)
+    options: dict[str, Any] = {"betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad}
+    return _on_its_device(torch.optim.Adam, params, lr, options, capturable=True)
 
 
 @OPTIMIZERS.register
@@ -44,7 +44,8 @@ def AdamW(  # noqa: N802
     amsgrad: bool = False,
 ) -> torch.optim.Optimizer:
     """Adam with decoupled weight decay (Loshchilov, Hutter, ICLR 2019)."""
-    return torch.optim.AdamW(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad)
+    options: dict[str, Any] = {"betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad}
+    return _on_its_device(torch.optim.AdamW, params, lr, options, capturable=True)
 
 
 @OPTIMIZERS.register
@@ -52,7 +53,38 @@ def SGD(  # noqa: N802
     params: Parameters, *, lr: Rate, momentum: Rate = 0.0, weight_decay: Rate = 0.0, nesterov: bool = False
 ) -> torch.optim.Optimizer:
     """Stochastic gradient descent with momentum."""
-    return torch.optim.SGD(params, lr=lr, momentum=momentum, weight_decay=weight_decay, nesterov=nesterov)
+    options: dict[str, Any] = {"momentum": momentum, "weight_decay": weight_decay, "nesterov": nesterov}
+    return _on_its_device(torch.optim.SGD, params, lr, options)
+
+
+def _on_its_device(
+    kind: Callable[..., torch.optim.Optimizer], params: Parameters, lr: float, options: dict[str, Any], **on_cuda: Any
+) -> torch.optim.Optimizer:
+    """On CUDA one kernel updates all parameters, and everything is read there: such a step can be recorded."""
+    groups: list[Any] = list(params)
+    given = [p for group in groups for p in (group["params"] if isinstance(group, dict) else [group])]
+    fast = {"fused": True, **on_cuda} if given and all(parameter.is_cuda for parameter in given) else {}
+    return kind(groups, lr=lr, **options, **fast)
+
+
+def move_rates(optimizer: torch.optim.Optimizer) -> None:
+    """Keep learning rates on the device where the optimiser reads them there."""
+    for group in optimizer.param_groups:
+        if group.get("fused"):
+            group["lr"] = torch.tensor(float(group["lr"]), device=group["params"][0].device)
+
+
+def rates_on_device(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether learning rates are tensors, so that a recorded step sees them change."""
+    return all(isinstance(group["lr"], Tensor) for group in optimizer.param_groups)
+
+
+def set_rate(group: dict[str, Any], rate: float) -> None:
+    """Set the learning rate of a parameter group."""
+    if isinstance(group["lr"], Tensor):
+        group["lr"].fill_(rate)
+    else:
+        group["lr"] = rate
 
 
 class Ema:
@@ -71,6 +103,9 @@ class Ema:
         self.updates = 0
         self._averaged: tuple[nn.Module, dict[str, Tensor]] | None = None
         self.params: dict[str, Tensor] = {name: value.detach().clone() for name, value in network.state_dict().items()}
+        device = next((value.device for value in self.params.values()), torch.device("cpu"))
+        self._share = 1.0
+        self._share_on_device = torch.ones((), device=device) if device.type == "cuda" else None
 
     def restart(self, params: Mapping[str, Tensor], updates: int) -> None:
         """Go on from `params` after `updates` updates."""
@@ -80,13 +115,31 @@ class Ema:
 
     def update(self, network: nn.Module) -> None:
         """Average in the network's current values."""
+        self.advance()
+        self.blend(network)
+
+    def advance(self) -> None:
+        """Count an update, and decide how much it takes of the current values."""
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates)) if self.warmup else self.decay
         self.updates += 1
+        self._share = 1 - decay
+        if self._share_on_device is not None:
+            self._share_on_device.fill_(self._share)
+
+    def blend(self, network: nn.Module) -> None:
+        """Take in the network's current values; on CUDA the share is read on the device."""
         if self._averaged is None or self._averaged[0] is not network:
             self._averaged = network, network.state_dict()  # its tensors stay the same; finding thousands takes a while
         current = self._averaged[1]
         names = [name for name, value in self.params.items() if value.is_floating_point()]
-        get_ema_multi_avg_fn(decay)([self.params[name] for name in names], [current[name] for name in names], None)
+        averages, values = [self.params[name] for name in names], [current[name] for name in names]
+        many: Any = torch  # its functions for whole lists are private, and what its own optimisers are made of
+        if self._share_on_device is None:
+            many._foreach_lerp_(averages, values, self._share)
+        else:
+            moves = many._foreach_sub(values, averages)
+            many._foreach_mul_(moves, self._share_on_device)
+            many._foreach_add_(averages, moves)
         for name in self.params.keys() - set(names):  # counters and tables of indices have no average
             self.params[name].copy_(current[name])
 
@@ -109,6 +162,9 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> N
     """
     options = [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
     try:
+        if len(state["param_groups"]) == len(options):  # own ones first: they decide where step counts lie
+            groups = [{**group, **own} for group, own in zip(state["param_groups"], options, strict=True)]
+            state = {**state, "param_groups": groups}
         optimizer.load_state_dict(state)
     except ValueError as error:
         raise InputError(f"the training state is of another method, network or optimiser: {error}.") from None
@@ -121,3 +177,10 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> N
                 )
     for group, own in zip(optimizer.param_groups, options, strict=True):
         group.update(own)
+
+
+def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """The optimiser's state dict, its learning rates as plain numbers."""
+    state = optimizer.state_dict()
+    groups = [{name: float(v) if name == "lr" else v for name, v in group.items()} for group in state["param_groups"]]
+    return {**state, "param_groups": groups}

@@ -25,11 +25,12 @@ class Clock:
         self.laps += 1
 
     @contextmanager
-    def waiting(self) -> Generator[None]:
-        """Whatever happens inside is waiting for data."""
+    def waiting(self, busy: Callable[[], bool] = lambda: False) -> Generator[None]:
+        """Whatever happens inside is waiting for data, unless the device is still `busy` with the step before."""
         began = time.perf_counter()
         yield
-        self.waited += time.perf_counter() - began
+        if not busy():
+            self.waited += time.perf_counter() - began
 
     @contextmanager
     def paused(self) -> Generator[None]:

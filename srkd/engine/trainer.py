@@ -4,51 +4,36 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
-from typing import Any, Literal
 
 import torch
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from srkd.data.batches import TrainBatches, train_loader
+from srkd.data.parcels import TrainLoader, unpacked_images
 from srkd.engine.checkpoint import Best, Folder, SaveError, capture, save_learnt, save_state, saving
-from srkd.engine.distributed import World, any_rank, gather_objects, parallel
+from srkd.engine.distributed import World, any_rank, gather_objects
 from srkd.engine.finite import NonFiniteLossError, check_weights
 from srkd.engine.gradients import WeakTerms, pulls
+from srkd.engine.graphed import best_step
 from srkd.engine.logging import RunLog
 from srkd.engine.meter import LossMeter
-from srkd.engine.optim import Ema
+from srkd.engine.optim import Ema, move_rates
 from srkd.engine.origin import Origin
 from srkd.engine.runtime import OUT_OF_MEMORY, Clock, on_signals, tell_at_once
 from srkd.engine.schedule import Rate
 from srkd.engine.seeding import random_states
+from srkd.engine.settings import Settings
+from srkd.engine.step import Now
 from srkd.engine.targets import attach_targets
-from srkd.imaging.color import rgb_to_y_tensor
-from srkd.inference.forward import takes_luma
 from srkd.methods.base import Method
 from srkd.types import Batch, WorkError
 
 log = logging.getLogger(__name__)
 
 POLL = 10  # iterations between agreeing on an interruption, where there are several processes
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How long and how exactly to train; the words are those of the option file."""
-
-    total_iter: int
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    accumulate: int = 1
-    grad_clip: float | None = None
-    print_freq: int = 100
-    save_freq: int = 5000
-    val_freq: int | None = None
-    num_workers: int = 0
 
 
 Validate = Callable[[nn.Module, int, Best], bool]
@@ -90,18 +75,14 @@ class Trainer:
         self.method, self.batches, self.optimizer, self.rate = method, batches, optimizer, rate
         self.settings, self.world, self.folder, self.log = settings, world, folder, run_log
         self.ema, self.validate, self.origin = ema, validate, origin
-        self.parallel = parallel(
-            method,
-            world,
-            find_unused_parameters=method.find_unused_parameters,
-            broadcast_buffers=not method.local_buffers,
-        )
-        self.scaler = torch.amp.GradScaler(world.device.type, enabled=settings.precision == "fp16")
-        self.base_rates = [group["lr"] for group in optimizer.param_groups]
+        self.base_rates = [float(group["lr"]) for group in optimizer.param_groups]
+        move_rates(optimizer)
         self.iteration, self.interrupted, self.best = 0, 0, Best()
         self.held = ExitStack()  # what is given back when the run ends
         self.last_saved: Path | None = None
         self.meter, self.weak = LossMeter(), WeakTerms()
+        self.step = best_step(method, optimizer=optimizer, settings=settings, world=world, meter=self.meter, ema=ema)
+        self.scaler = self.step.scaler
 
     def run(self) -> int:
         """Train to the end. Returns 0, or 128 + the signal that interrupted the run (everything is saved then)."""
@@ -160,11 +141,11 @@ class Trainer:
         self.meter.check(self.world, self.last_saved)
         return clock.read(), self.meter.read(self.world)
 
-    def _batches(self, *, make_targets: bool = True) -> Iterator[Batch]:
+    def _batches(self, *, make_targets: bool = True) -> TrainLoader:
         each = self.settings.accumulate
         self.batches.dataset.prepare(self.log.decoding)
         attach_targets(self.method, self.batches, self.world, progress=self.log.decoding, make=make_targets)
-        return train_loader(
+        loader = train_loader(
             self.batches,
             start_iter=self.iteration * each,
             total_iter=self.settings.total_iter * each,
@@ -172,30 +153,17 @@ class Trainer:
             device=self.world.device,
             progress=self.log.decoding,
         )
+        self.log.advice = loader.why_wait
+        return loader
 
-    def _step(self, loader: Iterator[Batch], clock: Clock) -> None:
+    def _step(self, loader: TrainLoader, clock: Clock) -> None:
         """One optimiser step over `accumulate` batches."""
         self.method.before_step(self.progress)
-        for group, base in zip(self.optimizer.param_groups, self.base_rates, strict=True):
-            group["lr"] = self.rate(self.iteration, base)
-        with clock.waiting():  # for all of them: an image that cannot be decoded is met before anything has changed
-            parts = [next(loader) for _ in range(self.settings.accumulate)]
-        for number, part in enumerate(parts, 1):
-            batch = self.prepare(part)
-            with self._sync(number == self.settings.accumulate):
-                with self._autocast():
-                    losses = self.parallel(batch)
-                    total = self.method.total(losses, self.progress)
-                self.scaler.scale(total / self.settings.accumulate).backward()
-            self.meter.see(losses, total, self.iteration + 1)
-        if self.settings.grad_clip is not None:
-            self.scaler.unscale_(self.optimizer)
-            nn.utils.clip_grad_norm_(self.method.parameters(), self.settings.grad_clip)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        self.optimizer.zero_grad(set_to_none=True)
-        if self.ema:
-            self.ema.update(self.method.student)
+        # For all of them: an image that cannot be decoded is met before anything has changed.
+        with clock.waiting(self.step.busy):
+            parcels = [loader.parcel() for _ in range(self.settings.accumulate)]
+        rates = [self.rate(self.iteration, base) for base in self.base_rates]
+        self.step(loader, parcels, Now(self.iteration, rates, self.progress))
         self.iteration += 1
         self.method.after_step(self.progress)
 
@@ -204,24 +172,10 @@ class Trainer:
         """How much of the training is done, in [0, 1]."""
         return self.iteration / self.settings.total_iter
 
-    def prepare(self, batch: Batch) -> Batch:
-        """`batch` on the device; RGB becomes Y where the student is a Y-channel network."""
-        device = self.world.device
-        batch = batch.map(lambda x: x.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last))
-        if takes_luma(self.method.student):  # teachers' pictures are luma already
-            return replace(batch, lq=rgb_to_y_tensor(batch.lq), gt=rgb_to_y_tensor(batch.gt))
-        return batch
-
-    def _autocast(self) -> AbstractContextManager[Any]:
-        if self.settings.precision == "fp32":
-            return nullcontext()
-        dtype = torch.bfloat16 if self.settings.precision == "bf16" else torch.float16
-        return torch.autocast(self.world.device.type, dtype=dtype)
-
-    def _sync(self, last: bool) -> AbstractContextManager[Any]:
-        if last or not isinstance(self.parallel, DistributedDataParallel):
-            return nullcontext()
-        return self.parallel.no_sync()  # gradients are exchanged once, with the last part
+    def batch(self, number: int) -> Batch:
+        """One of the training batches as the method sees it, on the device; the loader is not asked."""
+        parcel = self.batches.parcel(number).map(self.step.send)
+        return self.step.finish(TrainLoader(iter(()), unpacked_images), parcel, {})
 
     # --- what happens now and then
 
@@ -231,7 +185,7 @@ class Trainer:
         each = self.batches.batch_size * self.world.size * self.settings.accumulate
         epoch = self.iteration * each // len(self.batches.dataset)
         seconds, data_seconds = clock.read()
-        lr = self.optimizer.param_groups[0]["lr"]
+        lr = float(self.optimizer.param_groups[0]["lr"])
         self.log.train(self.iteration, values, epoch=epoch, lr=lr, seconds=seconds, data_seconds=data_seconds)
 
     def _validate(self, clock: Clock) -> None:
@@ -253,8 +207,8 @@ class Trainer:
 
     def _look_at_gradients(self) -> None:
         """On every process, as a method may gather from the others; at the batch that comes next."""
-        batch = self.prepare(self.batches[self.iteration * self.settings.accumulate])
-        found = pulls(self.method, batch, self.progress, autocast=self._autocast, scaler=self.scaler)
+        batch = self.batch(self.iteration * self.settings.accumulate)
+        found = pulls(self.method, batch, self.progress, autocast=self.step.autocast, scaler=self.scaler)
         norms = {name: pull.student for name, pull in found.items()}
         log.info("Gradient norm of each weighted term: " + ", ".join(f"{k} {v:.3e}" for k, v in norms.items()))
         for line in self.weak.see(found):

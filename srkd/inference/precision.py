@@ -40,9 +40,14 @@ def precisions(device: torch.device) -> list[Precision]:
     return ["fp32", *(["bf16"] if _bf16_on_cpu() else [])]
 
 
-def fastest_for_training(device: torch.device) -> Literal["fp32", "bf16"]:
-    """bf16 where the device computes it in hardware, else fp32; losses and normalisations are fp32 in both."""
-    return "bf16" if "bf16" in precisions(device) else "fp32"
+def fastest_for_training(device: torch.device) -> Precision:
+    """bf16 where the device computes it in hardware, else fp16 where that has units of its own, else fp32.
+
+    Losses and normalisations are fp32 in all of them. NVIDIA's GPUs have such units since 2017 (V100, T4).
+    """
+    if "bf16" in precisions(device):
+        return "bf16"
+    return "fp16" if device.type == "cuda" and torch.cuda.get_device_capability(device) >= (7, 0) else "fp32"
 
 
 def _bf16_on_cpu() -> bool:

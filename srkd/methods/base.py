@@ -96,7 +96,17 @@ class Method(nn.Module):
         self.widths: tuple[float, ...] = widest_first(widths)
         self.factors = {f"{width:g}": factor for width, factor in zip(widths, factors, strict=True)}
         self.weights: dict[str, float] = {"l_pix": pixel.loss_weight}
-        self.progress = 0.0
+        self._progress, self.asks_progress = 0.0, False
+
+    @property
+    def progress(self) -> float:
+        """How far the training is, from 0 to 1; set by the engine, for what `forward` has to know of it."""
+        self.asks_progress = True  # a step that depends on it cannot be recorded once and replayed
+        return self._progress
+
+    @progress.setter
+    def progress(self, progress: float) -> None:
+        self._progress = progress
 
     @property
     def teachers(self) -> dict[str, Frozen]:
@@ -140,6 +150,14 @@ class Method(nn.Module):
         `lr_factor` multiplies the learning rate of a group; the optimiser's own options may stand beside it.
         """
         return [{"params": [parameter for parameter in self.parameters() if parameter.requires_grad]}]
+
+    def inputs(self, batch_size: int) -> dict[str, Tensor]:
+        """What a step needs beside its images, such as numbers drawn at random: on the CPU, always of the same shapes.
+
+        `forward` finds it in `batch.inputs`, on the device.
+        """
+        del batch_size
+        return {}
 
     def forward(self, batch: Batch) -> Losses:
         """Raw, unweighted, named scalars of one batch; a name may end in `.source` and `@width`."""

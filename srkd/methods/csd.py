@@ -154,17 +154,26 @@ class CSD(Distiller):
         weight = super().weight(name, progress)
         return weight * self.full_weight if name == "l_pix@1" else weight
 
-    def forward(self, batch: Batch) -> Losses:
-        """`l_pix@1`, and `l_pix@w`, `l_contrast@w` for every split width.
+    def inputs(self, batch_size: int) -> dict[str, Tensor]:
+        """`negatives` [B, K]: which images of the batch each one is pushed from.
 
         Raises:
             InputError: the batch is too small for `num_negatives`.
         """
         try:
             choose = first_negatives if self.faithful else draw_negatives
-            index_BK = choose(len(batch.lq), self.num_negatives).to(batch.lq.device, non_blocking=True)
+            return {"negatives": choose(batch_size, self.num_negatives).contiguous()}
         except ValueError as error:
             raise InputError(str(error)) from None
+
+    def forward(self, batch: Batch) -> Losses:
+        """`l_pix@1`, and `l_pix@w`, `l_contrast@w` for every split width.
+
+        Raises:
+            InputError: the batch is too small for `num_negatives`.
+        """
+        drawn = batch.inputs or self.inputs(len(batch.lq))
+        index_BK = drawn["negatives"].to(batch.lq.device, non_blocking=True)
         if not self.viewers:
             self.look_through({})
         full = self._picture(batch.lq, 1.0)

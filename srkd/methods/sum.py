@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
 import pydantic
-from torch import nn
+from torch import Tensor, nn
 
 from srkd.data.teacher_cache import TeacherCache
 from srkd.losses.pixel import PixelLoss
@@ -167,11 +167,22 @@ class Sum(Method):
             viewer.seen = {}
         try:
             for label in self.active:
-                losses |= {f"{label}.{name}": value for name, value in self.terms[label](batch).items()}
+                own = replace(batch, inputs=_under(label, batch.inputs))
+                losses |= {f"{label}.{name}": value for name, value in self.terms[label](own).items()}
         finally:
             for viewer in self.viewers.values():
                 viewer.seen = None  # or the graph of this batch would live until the next
         return losses
+
+    def inputs(self, batch_size: int) -> dict[str, Tensor]:
+        """Those of the terms that are on, named after them."""
+        made = {label: cast("Method", self.terms[label]).inputs(batch_size) for label in self.active}
+        return {f"{label}.{name}": value for label, own in made.items() for name, value in own.items()}
+
+    @property
+    def cuda_graph(self) -> bool:
+        """Whether each step launches the same kernels: no term comes or goes, or changes its weight."""
+        return all(schedule.type == "constant" for schedule in self.schedules.values())
 
     def before_step(self, progress: float) -> None:
         """As in `Method`, and in those of the terms."""
@@ -210,3 +221,8 @@ class Sum(Method):
         del child.student
         child.__dict__["student"] = self.student
         return child
+
+
+def _under(label: str, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The inputs of one term, by their own names."""
+    return {name.removeprefix(f"{label}."): value for name, value in inputs.items() if name.startswith(f"{label}.")}

@@ -39,13 +39,21 @@ class SlimConv2d(nn.Conv2d):
     The number of input channels is that of the input; the number of output channels is asked for (`out`, default all).
     At full size it is exactly `nn.Conv2d`: same weights, same names, same result. `groups` is 1, or the number of
     channels (depthwise).
+
+    Attributes:
+        given: weight and bias for each (out, in), made beforehand by `srkd.networks.cuts`; None where nobody does.
     """
+
+    given: dict[tuple[int, int], tuple[Tensor, Tensor | None] | None] | None = None
 
     def forward(self, input: Tensor, out: int | None = None) -> Tensor:
         """Convolve [B, in, h, w] with weight[:out, :in] into [B, out, h, w]; depthwise, `out` is `in`."""
         out = self.out_channels if out is None else out
         weight, bias, groups = self.weight, self.bias, self.groups
-        if (out, input.shape[1]) != (self.out_channels, self.in_channels):
+        ready = None if self.given is None else self.given.setdefault((out, input.shape[1]), None)
+        if ready is not None:
+            weight, bias = ready
+        elif (out, input.shape[1]) != (self.out_channels, self.in_channels):
             groups = 1 if groups == 1 else input.shape[1]
             weight = self.kernel(out, input.shape[1] // groups)
             bias = None if bias is None else bias[:out]

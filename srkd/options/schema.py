@@ -140,9 +140,13 @@ class TrainBlock(Block):
     warmup_iter: Annotated[Int, Field(ge=-1)] = -1
     """Iterations over which the learning rate rises linearly from 0; -1: none."""
     pixel_opt: LossComponent = Component("L1Loss")
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Of convolutions (losses are always fp32); auto: bf16 where the device has it in hardware, else fp32."""
-    compile: StrictBool = False
+    precision: Literal["auto", "fp32", "tf32", "bf16", "fp16"] = "auto"
+    """Of convolutions (losses are always fp32); auto: bf16 where the device has it in hardware, fp16 on GPUs of 2017 to
+    2019 (V100, T4), else fp32. tf32: NVIDIA's GPUs since 2020 round fp32 on the way, which is BasicSR's default."""
+    compile: StrictBool | Literal["default", "reduce-overhead", "max-autotune-no-cudagraphs"] = False
+    """torch.compile, true: in its default mode."""
+    cuda_graph: Literal["auto"] | StrictBool = "auto"
+    """Record the whole step as one CUDA graph where that is possible; false: launch it kernel by kernel."""
     accumulate: Positive = 1
     """Batches whose gradients are averaged for one step of the optimiser."""
     frozen_width: Width | None = None

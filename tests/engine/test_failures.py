@@ -213,10 +213,17 @@ def test_accumulated_batches_are_read_before_anything_is_drawn(recipe, train, fo
     whole = load_network(folder / "models/net_g_4.pth").state_dict()
 
     def breaks(*arguments, **options):
-        for number, batch in enumerate(train_loader(*arguments, **options)):
-            if number == 3:
-                raise InputError("an image cannot be decoded.")
-            yield batch
+        loader = train_loader(*arguments, **options)
+        whole = loader.parcels
+
+        def broken():
+            for number, parcel in enumerate(whole):
+                if number == 3:
+                    raise InputError("an image cannot be decoded.")
+                yield parcel
+
+        loader.parcels = broken()
+        return loader
 
     with monkeypatch.context() as patch:
         patch.setattr(trainer_module, "train_loader", breaks)

@@ -8,8 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+import yaml
+
+from srkd.imaging.files import write_image
 
 ROOT = Path(__file__).resolve().parents[2]
 STUB = ROOT / "scripts" / "bench" / "cuda_stub" / "run"
@@ -80,3 +84,109 @@ sr.sum().backward()
 print(torch.cuda_stub()["layout_copies"], sr.is_contiguous(memory_format=torch.channels_last))
 """)
     assert out.split() == ["1", "True"]  # the sum's gradient, which is one number expanded
+
+
+TRAINING = """
+import logging, sys, torch, yaml
+logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+from srkd.engine.build import Start, build_trainer
+from srkd.engine.runtime import Clock
+from srkd.options import load_train_options
+
+def train(file, *overrides, steps=4):
+    run = build_trainer(load_train_options(file, overrides), Start(dry=True))
+    loader, clock = run._batches(), Clock()
+    run.method.train()
+    for _ in range(5):
+        run._step(loader, clock)
+    before = torch.cuda_stub()
+    torch.cuda.set_sync_debug_mode("error")
+    for _ in range(steps):
+        run._step(loader, clock)
+    torch.cuda.set_sync_debug_mode("default")
+    after = torch.cuda_stub()
+    return {name: (after[name] - before[name]) / steps for name in after}
+"""
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> Path:
+    """EDSR-baseline ×4, batch 16, patch 192: what launches are counted of."""
+    for number in range(2):
+        write_image(tmp_path / "images" / f"{number}.png", np.full((200, 208, 3), 60 * number, np.uint8))
+    train = {
+        "type": "PairedImageDataset",
+        "dataroot_gt": str(tmp_path / "images"),
+        "gt_size": 192,
+        "batch_size_per_gpu": 16,
+        "use_rot": True,
+        "io_backend": {"type": "cache"},
+    }
+    content = {
+        "name": "stub",
+        "scale": 4,
+        "datasets": {"train": train},
+        "network_g": {"type": "EDSR", "num_feat": 64, "num_block": 16, "upscale": 4},
+        "path": {"experiments_root": str(tmp_path / "experiments")},
+        "train": {"ema_decay": 0.999, "total_iter": 100, "optim_g": {"type": "Adam", "lr": 1e-4}},
+    }
+    (tmp_path / "o.yml").write_text(yaml.safe_dump(content))
+    return tmp_path / "o.yml"
+
+
+def test_a_training_step_is_one_graph_and_few_launches_without_it(stub, options):
+    out = stub(f"""{TRAINING}
+whole = train({str(options)!r})
+print("whole", whole["launches"], whole["graph_launches"], whole["sync"])
+for precision in ("fp32", "bf16", "fp16"):
+    eager = train({str(options)!r}, "train.cuda_graph=false", f"train.precision={{precision}}")
+    print(precision, eager["launches"], eager["layout_copies"], eager["sync"])
+four = train({str(options)!r}, "train.cuda_graph=false", "method={{type: Supervised, widths: [1, 0.75, 0.5, 0.25]}}")
+print("four", four["launches"], four["sync"])
+""")
+    assert "The training step is one CUDA graph" in out and "by kernel, not as a CUDA graph: train.cuda_graph" in out
+    found = {line.split()[0]: [float(x) for x in line.split()[1:]] for line in out.splitlines() if line[:4] in
+             ("whol", "fp32", "bf16", "fp16", "four")}  # fmt: skip
+    assert found["whole"] == [4, 1, 0]
+    for precision, most in (("fp32", 310), ("bf16", 330), ("fp16", 345)):
+        launches, copies, waits = found[precision]
+        assert launches <= most and copies <= 1 and waits == 0
+    assert found["four"][0] < 1300 and found["four"][1] == 0
+
+
+def test_a_graph_that_is_refused_leaves_a_training_that_goes_on(stub, options):
+    out = stub(f'{TRAINING}\nprint("launches", train({str(options)!r})["launches"])', CUDA_STUB_GRAPHS="0")
+    assert "not as a CUDA graph: CUDA error: operation not permitted when stream is capturing" in out
+    assert float(out.split()[-1]) > 100
+
+
+@pytest.mark.parametrize(("architecture", "said"), [("90", "bf16"), ("75", "fp16"), ("70", "fp16"), ("61", "fp32")])
+def test_auto_trains_in_what_the_architecture_has_units_for(stub, architecture, said):
+    out = stub(
+        "import torch\nfrom srkd.inference.precision import fastest_for_training\n"
+        'print(fastest_for_training(torch.device("cuda")))',
+        CUDA_STUB_SM=architecture,
+    )
+    assert out.split() == [said]
+
+
+def test_tf32_is_refused_where_it_does_not_exist(stub, options):
+    out = stub(f"""{TRAINING}
+from srkd import tf32
+for setting in ("tf32", "fp32"):
+    try:
+        run = build_trainer(load_train_options({str(options)!r}, [f"train.precision={{setting}}"]), Start(dry=True))
+        print("answer", setting, tf32.convolutions_round(), run.settings.precision)
+        run.held.close()
+    except ValueError as error:
+        print("answer", error)
+""", CUDA_STUB_SM="80")  # fmt: skip
+    assert [line for line in out.splitlines() if line.startswith("answer")] == [
+        "answer tf32 True fp32", "answer fp32 False fp32"]  # fmt: skip
+    out = stub(f"""{TRAINING}
+try:
+    build_trainer(load_train_options({str(options)!r}, ["train.precision=tf32"]), Start(dry=True))
+except ValueError as error:
+    print("answer", error)
+""", CUDA_STUB_SM="75")  # fmt: skip
+    assert "answer train.precision: tf32 needs an NVIDIA GPU of 2020 or later" in out
