@@ -77,6 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export, and say how exact it is."""
+    from srkd.evaluation.result import read_result
     from srkd.inference.card import protocol_results
     from srkd.inference.export import Form, open_source
     from srkd.inference.int8 import Int8
@@ -93,6 +94,7 @@ def run(args: argparse.Namespace) -> int:
         data_licence=args.data_licence,
     )
     if args.results:
+        read_result(args.results)
         protocol_results(args.results, source)  # a wrong file is known before the work, not after it
     return _family(args, source, form) if family else _single(args, source, form)
 

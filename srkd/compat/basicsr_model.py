@@ -86,6 +86,23 @@ class SRKDModel(SRModel):
         """Move a network, and not wrap it for several GPUs: it is the method around it that runs in parallel."""
         return _as_ours(net, self.opt["network_g"]).to(self.device)
 
+    def load_network(
+        self, net: nn.Module, load_path: str, strict: bool = True, param_key: str | None = "params"
+    ) -> None:
+        """As `SRModel`, and the file is checked against what it says, as wherever srkd reads weights.
+
+        Raises:
+            InputError: it cannot be read, does not fit, or describes another network.
+        """
+        weights = read_weights(load_path)
+        if param_key is not None and any(param_key in place.path for place in weights.places):
+            weights = read_weights(load_path, param_key)
+        theirs = self.get_bare_model(net)
+        ours = _as_ours(theirs, self.opt["network_g"])
+        load_params(ours, weights, strict=strict)
+        if ours is not theirs:
+            theirs.load_state_dict(ours.state_dict())
+
     # --- training
 
     def init_training_settings(self) -> None:
@@ -149,17 +166,12 @@ class SRKDModel(SRModel):
     def feed_data(self, data: Mapping[str, Any]) -> None:
         """As `SRModel`."""
         super().feed_data(data)
-        channels = self.net_g.num_in_ch
-        if self.lq.shape[1] != channels:
+        if self.lq.shape[1] != (channels := self.net_g.num_in_ch):
             advice = " Give every data set `color: y`." if channels == 1 else ""
             raise InputError(f"the images have {self.lq.shape[1]} channels, network_g takes {channels}.{advice}")
 
     def optimize_parameters(self, current_iter: int) -> None:
-        """One step of the method.
-
-        Raises:
-            WorkError: a loss is infinite or not a number.
-        """
+        """One step of the method; a `WorkError` where a loss is infinite or not a number."""
         self.optimizer_g.zero_grad()
         progress = (current_iter - 1) / self.opt["train"]["total_iter"]
         self.method.before_step(progress)

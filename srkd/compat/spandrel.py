@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from srkd.compat.foreign import Foreign, foreign
-from srkd.networks.contents import require_numbers
+from srkd.contents import require_numbers
 from srkd.networks.fitting import readings
 from srkd.networks.reading import Weights, read_weights
 from srkd.types import InputError

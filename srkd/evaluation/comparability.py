@@ -79,7 +79,6 @@ def below_bicubic(result: Result, trained: Mapping[str, Sequence[float]]) -> lis
         if own < other and any(abs(item.width - width) < 1e-6 for width in trained.get(item.model, ())):
             worse.setdefault(item.model, []).append(f"{item.set} {own:.2f} < {other:.2f} dB")
     return [
-        f"{model} is below bicubic ({', '.join(places[:3])}): was it trained, and is its input range (0..1 or 0..255, "
-        "img_range) the one that its weights were trained in?"
+        f"{model} is below bicubic ({', '.join(places[:3])}): wrong input range (0..1 or 0..255), or hardly trained?"
         for model, places in worse.items()
     ]

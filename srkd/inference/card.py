@@ -169,7 +169,7 @@ def protocol_results(path: str | Path, source: Source) -> dict[str, Any]:
     path = Path(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        models = [model for model in content["models"] if model.get("network")]
+        models = [model for model in content["models"] if isinstance(model.get("network"), dict)]
         summaries, protocol = content["summary"], content["protocol"]["description"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(

@@ -6,7 +6,6 @@ Paper: Simonyan, Zisserman, "Very Deep Convolutional Networks for Large-Scale Im
 from __future__ import annotations
 
 import logging
-import pickle
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from srkd.contents import read_contents, require_numbers, require_plain
 from srkd.types import InputError
 
 log = logging.getLogger(__name__)
@@ -132,10 +132,12 @@ def _read(weights: str) -> dict[str, Tensor]:
     if not path.is_file():
         raise InputError(f"VGG-19 weights {path} do not exist. Allowed: a file, 'torchvision', 'random'.")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
-        raise InputError(f"VGG-19 weights {path} cannot be read ({type(error).__name__}).") from None
-    tensors = {str(k): v for k, v in state.items() if isinstance(v, Tensor)} if isinstance(state, dict) else {}
+        state = read_contents(path)
+        tensors = {name: value for name, value in state.items() if isinstance(name, str) and isinstance(value, Tensor)}
+        require_plain(path, tensors.items())
+        require_numbers(path, tensors)
+    except InputError as error:
+        raise InputError(f"VGG-19's weights: {error}") from None
     convolutions = {k.removeprefix("features."): v for k, v in tensors.items() if not k.startswith("classifier.")}
     named = {f"{number}.{kind}" for number in range(37) for kind in ("weight", "bias")}
     if "0.weight" not in convolutions or not convolutions.keys() <= named:

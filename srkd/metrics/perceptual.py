@@ -10,7 +10,6 @@ file, every tensor must be there, and nothing is fetched.
 
 from __future__ import annotations
 
-import pickle
 import warnings
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from srkd import tf32
+from srkd.contents import read_contents, require_numbers, require_plain
 from srkd.metrics.psnr import cropped_pair
 from srkd.types import InputError
 
@@ -87,12 +87,16 @@ def _untrained(backbone: Backbone) -> nn.Module:
 def _load(network: Any, weights: Path) -> None:
     """Put torchvision's `features.N.…` into the package's `net.sliceK.N.…`."""
     try:
-        state = torch.load(weights, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).strip().split("\n")[0][:160]
-        raise InputError(f"LPIPS: {weights} cannot be read ({reason}).") from None
+        state = read_contents(weights)
+        tensors = {name: value for name, value in state.items() if isinstance(name, str) and isinstance(value, Tensor)}
+        require_plain(weights, tensors.items())
+        require_numbers(weights, tensors)
+    except OSError as error:
+        raise InputError(f"LPIPS: {weights} cannot be read: {error.strerror}.") from None
+    except InputError as error:
+        raise InputError(f"LPIPS: {error}") from None
     own: dict[str, Tensor] = network.net.state_dict()
-    given = {name: state.get(f"features.{name.partition('.')[2]}") if isinstance(state, dict) else None for name in own}
+    given = {name: tensors.get(f"features.{name.partition('.')[2]}") for name in own}
     wrong = [name for name, value in given.items() if value is None or value.shape != own[name].shape]
     if wrong:
         kind = {"alex": "AlexNet", "vgg": "VGG-16"}[network.pnet_type]

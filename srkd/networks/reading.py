@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from srkd.networks.contents import read_contents, require_plain
+from srkd.contents import read_contents, require_plain
 from srkd.networks.dialects import Converted, recognise
 from srkd.networks.fitting import Place, mappings, places, readings, without_residue
 from srkd.networks.pretrained import PRETRAINED, resolve

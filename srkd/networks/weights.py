@@ -20,8 +20,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from srkd.atomic import atomic_path
+from srkd.contents import KEPT_HERE, require_numbers, require_plain
 from srkd.networks.building import build_described, build_network, builtin, compare_unseen, different_options
-from srkd.networks.contents import KEPT_HERE, require_numbers, require_plain
 from srkd.networks.dialects import Converted, check_mean, complete, known_res_scale
 from srkd.networks.fitting import Place, Shapes, fitting, nearest, places, shapes_of
 from srkd.networks.reading import Weights, read_weights

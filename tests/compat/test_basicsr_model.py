@@ -451,6 +451,21 @@ def test_mistakes_are_one_sentence(module, workspace, change, message):
         build(options("wrong", {"type": "Supervised"}, **deepcopy(change)))
 
 
+def test_a_pretrained_student_is_checked_against_its_file(module, workspace):
+    torch.manual_seed(1)
+    network = EDSR(**STUDENT)
+    save_network("start.pth", network)
+    opt = options("start", {"type": "Supervised"}, network_g={"type": "EDSR_srkd", **STUDENT})
+    opt["path"]["pretrain_network_g"] = "start.pth"
+    model = build(deepcopy(opt))
+    for loaded in (model.net_g, model.net_g_ema):
+        assert all(torch.equal(value, network.state_dict()[name]) for name, value in loaded.state_dict().items())
+    for kind in ("EDSR_srkd", "EDSR"):
+        opt["network_g"] = {"type": kind, **STUDENT, "img_range": 2.0}
+        with pytest.raises(InputError, match=r"img_range is .* in the file, and 2\.0 is given"):
+            build(deepcopy(opt))
+
+
 def test_a_teacher_that_nobody_asks_is_refused(module, workspace):
     with pytest.raises(InputError, match="method Supervised uses no teacher: remove network_g_teacher"):
         build(options("wrong", {"type": "Supervised"}, teacher=True))

@@ -79,3 +79,25 @@ def test_errors(tmp_path):
     torch.save(torchvision.models.vgg16(weights=None).features.state_dict(), tmp_path / "vgg16.pth")
     with pytest.raises(InputError, match="is not VGG-19: its convolution 17"):
         VGG19(weights=str(tmp_path / "vgg16.pth"))
+
+
+@pytest.mark.parametrize("spoil", ["cut", "nan", "meta", "text", "sparse"])
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_a_damaged_file_of_weights_is_one_sentence(tmp_path, spoil, suffix):
+    from safetensors.torch import save_file
+
+    path = tmp_path / f"vgg{suffix}"
+    weight = torch.zeros(64, 3, 3, 3)
+    if spoil == "nan":
+        weight[0] = float("nan")
+    if suffix == ".pth" or spoil in ("meta", "sparse"):
+        weight = {"meta": weight.to("meta"), "sparse": weight.to_sparse()}.get(spoil, weight)
+        torch.save({"0.weight": weight, "0.bias": torch.zeros(64)}, path)
+    else:
+        save_file({"0.weight": weight, "0.bias": torch.zeros(64)}, path)
+    if spoil == "cut":
+        path.write_bytes(path.read_bytes()[:300])
+    if spoil == "text":
+        path.write_text("no weights")
+    with pytest.raises(InputError, match=r"VGG-19's weights: checkpoint .*vgg"):
+        VGG19(layers=("relu1_1",), weights=str(path))

@@ -46,7 +46,7 @@ _TEXTS = {
 }
 
 
-def read_contents(path: Path) -> dict[str, Any]:
+def read_contents(path: Path) -> dict[Any, Any]:
     """The dictionary in a checkpoint file; a `.safetensors` file gives the one that a `.pth` file of ours holds.
 
     The file's first bytes say what it is, whatever its name ends in.
@@ -128,7 +128,7 @@ def _is_safetensors(path: Path, head: bytes) -> bool:
     return path.suffix.lower() == ".safetensors" or (head[8:9] == b"{" and head[5:8] == b"\0\0\0")
 
 
-def _read_safetensors(path: Path) -> dict[str, Any]:
+def _read_safetensors(path: Path) -> dict[Any, Any]:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
