@@ -28,13 +28,13 @@ MOST_LINES_OF_CODE = {  # by room: docs/decisions/0004-size-of-the-package.md
     "options": 1_100,
     "engine": 2_450,
     "data": 2_150,
-    "networks": 2_000,
+    "networks": 1_850,
     "methods": 1_600,
     "losses": 750,
     "compat": 600,
     "imaging": 800,
     "metrics": 400,
-    "": 800,  # the files beside the rooms
+    "": 950,  # the files beside the rooms
 }
 
 
