@@ -3,6 +3,7 @@
 srkd train options/train/CSD/csd_edsr_x4.yml                          (or -opt FILE, as in BasicSR)
 srkd train -opt FILE train.total_iter=1000 network_g.num_feat=32     (override any option)
 srkd train -opt FILE --auto_resume                                    (go on where it stopped)
+srkd train -opt FILE --teacher craft_x4.pth                           (learn from this network too)
 srkd train -opt FILE --check                                          (build everything, a few steps, stop)
 torchrun --nproc_per_node=4 -m srkd train -opt FILE                   (four GPUs)
 """
@@ -31,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--auto_resume", "--auto-resume", action="store_true", help="go on from the newest training state"
     )
+    parser.add_argument(
+        "--teacher", metavar="FILE", help="weights of the teacher; without a method in the option file: OutputKD"
+    )
     parser.add_argument("--debug", action="store_true", help="validate and save every 8 iterations, print every one")
     parser.add_argument("--check", action="store_true", help="build everything, run a few steps, write nothing")
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none", help="who starts processes")
@@ -40,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train; 0 when finished, 129, 130 or 143 when interrupted with the state saved."""
     from srkd.cli.display import stdout_console
+    from srkd.cli.teacher_option import teacher_overrides
     from srkd.engine.build import Start, build_trainer
     from srkd.engine.check import check
     from srkd.engine.distributed import leave_world
@@ -49,7 +54,10 @@ def run(args: argparse.Namespace) -> int:
     console = stdout_console(LastingStream())
     console_logging(console, level=logging.INFO if os.environ.get("RANK", "0") == "0" else logging.WARNING)
     file, overrides = option_file(args.opt, args.overrides)
-    opt = load_train_options(file, [*overrides, *args.force_yml])
+    overrides = [*overrides, *args.force_yml]
+    if args.teacher:
+        overrides += teacher_overrides(args.teacher, file, overrides)
+    opt = load_train_options(file, overrides)
     if args.debug:
         opt = debugging(opt)
     start = Start(launcher=args.launcher, auto_resume=args.auto_resume, dry=args.check, console=console)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from srkd.losses.frequency import fourier_distance, haar_distance
 from srkd.registry import LOSSES
 
 
@@ -59,3 +60,32 @@ class CharbonnierLoss(PixelLoss):
         """sqrt((sr - gt)² + eps)."""
         distance = torch.sqrt((sr - gt) ** 2 + self.eps)
         return distance.mean() if self.reduction == "mean" else distance.sum()
+
+
+@LOSSES.register
+class FrequencyLoss(PixelLoss):
+    """Mean absolute difference, and a distance of the spectra (`fourier`) or of the wavelet bands (`haar`).
+
+    Args:
+        transform: which one.
+        frequency_weight: of the second distance.
+    """
+
+    def __init__(
+        self,
+        *,
+        loss_weight: float = 1.0,
+        reduction: Literal["mean", "sum"] = "mean",
+        transform: Literal["fourier", "haar"] = "fourier",
+        frequency_weight: float = 0.05,
+    ) -> None:
+        super().__init__(loss_weight=loss_weight, reduction=reduction)
+        if frequency_weight < 0:
+            raise ValueError(f"`frequency_weight` (={frequency_weight}) must not be negative.")
+        self.distance = fourier_distance if transform == "fourier" else haar_distance
+        self.frequency_weight = frequency_weight
+
+    def forward(self, sr: Tensor, gt: Tensor) -> Tensor:
+        """|sr - gt| + frequency_weight · distance."""
+        total = F.l1_loss(sr, gt) + self.frequency_weight * self.distance(sr, gt)
+        return total if self.reduction == "mean" else total * sr.numel()

@@ -77,7 +77,7 @@ class Viewer:
                 view = self._run(x, width, picture)
             if self.seen is not None:
                 self.seen[key] = view
-        return View(view.output, [view.features[self.paths.index(path)] for path in paths])
+        return View(view.output, [view.features[self.paths.index(path)] for path in paths], width)
 
     def _run(self, x: Tensor, width: float, picture: Tensor | None) -> View:
         if self.output and picture is None:

@@ -1,0 +1,57 @@
+"""Deep mutual learning: two students that begin differently learn from each other.
+
+Paper: Zhang, Xiang, Hospedales, Lu, "Deep Mutual Learning", CVPR 2018, https://arxiv.org/abs/1706.00384.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from srkd.losses.pixel import PixelLoss
+from srkd.methods.base import Method, Teachers
+from srkd.networks.slim import Network
+from srkd.registry import METHODS
+from srkd.types import Batch, InputError, Losses
+
+
+@METHODS.register
+class MutualLearning(Method):
+    """(1 - alpha) · [ pix(S, gt) + pix(P, gt) ] + alpha · [ pix(S, P) + pix(P, S) ], each learning from a fixed other.
+
+    P, the peer, has the student's architecture and another start. Both are trained at once; the network file has the
+    peer beside the student, under `companions`.
+
+    Args:
+        alpha: share of the other's picture, from 0 to 1.
+    """
+
+    def __init__(
+        self, student: Network, teacher: Teachers, pixel: PixelLoss, *, alpha: float = 0.5, **options: Any
+    ) -> None:
+        super().__init__(student, teacher, pixel, **options)
+        if not 0 <= alpha <= 1:
+            raise InputError(f"`alpha` (={alpha}) must be from 0 to 1.")
+        self.peer = type(student)(**student.config)
+        own, other = (1 - alpha) * pixel.loss_weight, alpha * pixel.loss_weight
+        self.weights = {"l_pix": own, "l_ts": other, "l_peer_pix": own, "l_peer_ts": other}
+
+    @property
+    def companions(self) -> dict[str, nn.Module]:
+        """The peer."""
+        return {"peer": self.peer}
+
+    def forward(self, batch: Batch) -> Losses:
+        """`l_pix`, `l_ts`, `l_peer_pix` and `l_peer_ts` of each width."""
+        losses: Losses = {}
+        for width in self.widths:
+            sr, other = self.student(batch.lq, width), self.peer(batch.lq, width)
+            terms = {
+                "l_pix": self.pixel(sr, batch.gt),
+                "l_ts": self.pixel(sr, other.detach()),
+                "l_peer_pix": self.pixel(other, batch.gt),
+                "l_peer_ts": self.pixel(other, sr.detach()),
+            }
+            losses |= self.at(width, terms)
+        return losses
