@@ -17,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("gt_dir", metavar="GT_DIR", help="folder of ground truth, or a known set")
     parser.add_argument("--scale", type=int, required=True, help="for the mod-crop and the border")
     parser.add_argument("--protocol", choices=["y", "rgb"], default="y", help="default: y")
+    parser.add_argument("--name", help="of the model in tables; default: that of the folder")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE.json", help="result; .csv and .md are put beside it")
 
 
@@ -30,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.output:
         result_path(args.output)
-    result = score_folder(args.sr_dir, args.gt_dir, protocol=protocol_of(args.protocol, args.scale))
+    result = score_folder(args.sr_dir, args.gt_dir, protocol=protocol_of(args.protocol, args.scale), name=args.name)
     show_result(stdout_console(), result, write_result(args.output, result) if args.output else [])
     result.raise_failures()
     return 0

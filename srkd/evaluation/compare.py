@@ -226,7 +226,8 @@ def _compare(baseline: Arm, arm: Arm, sets: Sequence[str], metric: str, kind: Me
     differences[np.abs(differences) < ROUNDING] = 0.0  # nan: infinite on both sides, hence equal
     a, b = a[finite], b[finite]
     if pairing != "none":
-        b = np.where(np.abs(b - a) < ROUNDING, a, b)
+        alike = np.abs(b - a) < ROUNDING
+        a, b = (a, np.where(alike, a, b)) if a.shape[1] <= b.shape[1] else (np.where(alike, b, a), b)
     estimate = difference(a, b, pairs=pairing != "none") if finite.any() else None
     signs = sign_test(-differences if kind.lower_better else differences)
     return Comparison(

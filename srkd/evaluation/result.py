@@ -190,6 +190,8 @@ def parse_result(text: str, path: Path) -> Result:
     """`read_result` of a text that was read from `path`."""
     try:
         content = json.loads(text, parse_constant=_refuse, parse_int=_whole)
+        if "\\ud" in text.lower():  # halves of a character, which no file could be written with
+            json.dumps(content, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not JSON, hence no result file: {error}.") from None
     if not isinstance(content, dict) or "schema" not in content or "rows" not in content:

@@ -45,8 +45,8 @@ def _is_suffix(name: str, owner: str) -> bool:
     return _SUFFIX.fullmatch(name[len(owner) :]) is not None
 
 
-def score_folder(sr_dir: str | Path, gt_dir: str, *, protocol: Protocol) -> Result:
-    """Score the images of `sr_dir` against those of `gt_dir` (a folder or a known set).
+def score_folder(sr_dir: str | Path, gt_dir: str, *, protocol: Protocol, name: str | None = None) -> Result:
+    """Score the images of `sr_dir`, called `name` or as the folder, against `gt_dir` (a folder or a known set).
 
     Raises:
         InputError: names don't pair, or sizes are not those of the mod-cropped ground truth (all are listed).
@@ -56,7 +56,7 @@ def score_folder(sr_dir: str | Path, gt_dir: str, *, protocol: Protocol) -> Resu
     truth = find_set(gt_dir)
     files = {path.stem: path for path in list_images(sr_dir)}
     pairs = pair_names(list(files), list(truth.images))
-    name = Path(sr_dir).resolve().name
+    name = name or Path(sr_dir).resolve().name
     result = Result(protocol.record(), [{"name": name, "path": str(sr_dir)}], dict(environment("cpu")))
     wrong: list[str] = []
     for index, image in enumerate(truth.images):

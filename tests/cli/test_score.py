@@ -26,6 +26,17 @@ def test_bicubic_images_score_as_the_bicubic_row_of_a_benchmark(protocol, folder
     assert ours["summary"][0]["psnr"] == bench["summary"][0]["psnr"] and ours["summary"][0]["model"] == "theirs"
 
 
+def test_the_model_may_be_named(folder, results, tmp_path):
+    assert (
+        main(["score", str(results), str(folder), "--scale", "2", "--name", "BSRN", "-o", str(tmp_path / "a.json")])
+        == 0
+    )
+    content = json.loads((tmp_path / "a.json").read_text())
+    assert (
+        {row["model"] for row in [*content["rows"], *content["summary"]]} == {"BSRN"} == {content["models"][0]["name"]}
+    )
+
+
 def test_identical_images_are_said_to_be(folder, tmp_path, capsys):
     for path in (folder / "HR").iterdir():
         write_image(tmp_path / "same" / path.name, mod_crop(read_image(path), 2))

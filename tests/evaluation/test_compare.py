@@ -250,6 +250,16 @@ def test_one_run_is_said_to_be_one():
     assert one(a, several).difference.basis == "seeds" and one(a, several).seeds.differences == []
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_one_run_stays_one_whatever_it_is_compared_with(first):
+    single, several = arm("a", *runs([0], 1)), arm("b", *runs([0.2, 0.25, 0.3], 2))
+    found = one(single, several) if first else one(several, single)
+    counts = len(found.seeds.baseline), len(found.seeds.arm)
+    assert counts == ((1, 3) if first else (3, 1)) and found.verdict == ("better" if first else "worse")
+    assert "one run of a: this compares" in "".join(notes([found])) and "± 0." in sentence(found)
+    assert sentence(found).count("±") == 1
+
+
 def test_power_is_told():
     a, b = arm("a", *runs([0, 0.1, -0.1], 1), named=True), arm("b", *runs([0.047, 0.149, -0.044], 2), named=True)
     text = power_sentence(one(a, b), 0.05)

@@ -50,6 +50,11 @@ def test_what_is_read_is_what_was_written(path):
         (("summary", 0, "identical"), False, r"summary\[0\]\.psnr is null"),
         (("protocol", "scale"), "4", r"damaged: protocol\.scale"),
         (("rows", 0, "psnr"), float("nan"), "holds NaN"),
+        (("rows", 0, "psnr"), 10**400, "a number of 401 digits"),
+        (("rows", 0, "image"), "\ud800", "surrogates not allowed"),
+        (("rows", 0), [], r"rows\[0\] is no object"),
+        (("environment", "hardware"), [None], r"damaged: environment\.hardware"),
+        (("metrics",), {"psnr": {"digits": "x"}}, "damaged"),
     ],
 )
 def test_a_damaged_value_is_refused_by_file_and_key(keys, value, said, path):
