@@ -144,7 +144,7 @@ class Trainer:
     def _batches(self, *, make_targets: bool = True) -> TrainLoader:
         each = self.settings.accumulate
         self.batches.dataset.prepare(self.log.decoding)
-        attach_targets(self.method, self.batches, self.world, progress=self.log.decoding, make=make_targets)
+        attach_targets(self.method, self.batches, self.world, progress=self._made, make=make_targets)
         loader = train_loader(
             self.batches,
             start_iter=self.iteration * each,
@@ -155,6 +155,12 @@ class Trainer:
         )
         self.log.advice = loader.why_wait
         return loader
+
+    def _made(self, done: int, total: int) -> None:
+        """Show how many pictures are made; between two of them an interruption counts: those that are there stay."""
+        self.log.decoding(done, total)
+        if self.interrupted:
+            raise KeyboardInterrupt(self.interrupted)
 
     def _step(self, loader: TrainLoader, clock: Clock) -> None:
         """One optimiser step over `accumulate` batches."""

@@ -1,6 +1,7 @@
 """Cached pictures of the teacher: the same crops, turned the same way; kept, found again, told; the student alone."""
 
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -223,3 +224,16 @@ def test_render_teacher(distil, train, tmp_path, capsys):
     file.write_text(yaml.safe_dump(distil))
     assert main(["data", "render-teacher", "-opt", str(file)]) == 2
     assert "names no network_g_teacher" in capsys.readouterr().err
+
+
+def test_an_interruption_counts_between_two_pictures(distil, train, tmp_path, monkeypatch):
+    made = Targets._rounded
+
+    def interrupted(targets, picture):
+        signal.raise_signal(signal.SIGINT)
+        return made(targets, picture)
+
+    monkeypatch.setattr(Targets, "_rounded", interrupted)
+    assert train(distil) == 130
+    (folder,) = (tmp_path / "home" / "teachers").iterdir()
+    assert len(list(folder.iterdir())) == 1
