@@ -7,6 +7,7 @@ import hashlib
 import platform
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 from srkd import __version__
@@ -66,3 +67,13 @@ def environment(device: str) -> dict[str, str | int]:
         "hardware": hardware,
         "threads": torch.get_num_threads(),
     }
+
+
+def version_of(package: str) -> str | None:
+    """The installed version of a package, or of its `-headless` twin, as opencv-python has; None: neither is there."""
+    for name in (package, f"{package}-headless", f"{package}-contrib", f"{package}-contrib-headless"):
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return None

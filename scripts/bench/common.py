@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import importlib.metadata
 import json
 import os
 import re
@@ -121,7 +120,7 @@ def report(
     from rich.table import Table
 
     from srkd.atomic import atomic_write_text
-    from srkd.provenance import cpu_name, environment
+    from srkd.provenance import cpu_name, environment, version_of
 
     console = Console(width=180)
     for columns, group in _alike(rows):
@@ -129,7 +128,7 @@ def report(
         for row in group:
             table.add_row(*(cell(name, row) for name in columns))
         console.print(table)
-    where = environment(args.device) | {name: importlib.metadata.version(name) for name in packages}
+    where = environment(args.device) | {name: version_of(name) or "unknown" for name in packages}
     where |= {"cpu": cpu_name(), "load": args.load, "date": datetime.date.today().isoformat()}
     if ceiling:
         told = ", ".join(f"{name} {value:,.0f}" for name, value in ceiling.items())

@@ -14,6 +14,7 @@ it ships, its networks in `--precision`. Before they are timed, loss and gradien
 from __future__ import annotations
 
 import argparse
+from contextlib import ExitStack
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 from turns import Values, measure, peak_mib, serve, timed, worker
 
+from srkd import tf32
 from srkd.imaging.resize import imresize
 from srkd.losses.contrastive import contrastive_loss, first_negatives
 from srkd.losses.perceptual import VGG19
@@ -99,7 +101,10 @@ def build(how: str, *, features: int, blocks: int, negatives: int, precision: st
 
 def serve_one(variant: str, batch: int, device: str, **sizes: int | str) -> None:
     """The worker: seconds of a step, what the steps add to the memory in use, the loss."""
+    stack = ExitStack()  # until the process ends
     torch.backends.cudnn.benchmark = True
+    if device == "cuda" and variant == "srkd":  # as the engine does; the plain formula runs as PyTorch comes
+        stack.enter_context(tf32.convolutions(tf32=False))
     layout = torch.contiguous_format if variant == "plain" else torch.channels_last
     model = build(variant, **sizes).to(device)
     images = Batch(*(image.to(device).contiguous(memory_format=layout) for image in crops(batch)))

@@ -1,17 +1,27 @@
 #!/usr/bin/env bash
-# All benchmarks on a CUDA GPU, one after the other, in less than 10 minutes:
+# All benchmarks on a CUDA GPU, in two halves of less than 7 minutes each; each script writes its rows as it ends:
 #
-#   scripts/bench/gpu.sh                    # writes docs/benchmarks/<gpu>/*.json
-#   scripts/bench/gpu.sh --save FOLDER      # writes FOLDER/<gpu>/*.json
-#   scripts/bench/gpu.sh --device cpu --tiny --save /tmp/tried      # only shows that everything runs
+#   scripts/bench/gpu.sh a                  # training: writes docs/benchmarks/<gpu>/*.json
+#   scripts/bench/gpu.sh b                  # inference, scaling, data, metrics
+#   scripts/bench/gpu.sh a --save FOLDER    # writes FOLDER/<gpu>/*.json
+#   scripts/bench/gpu.sh a --device cpu --tiny --save /tmp/tried      # only shows that everything runs
 #
-# What is given goes to every script, after what stands here. One that fails, or takes longer than its share of the ten
-# minutes, is named, and the others go on; the exit status is then 1. PYTHON=... chooses the interpreter, PATIENCE=10 gives
-# everything ten times as long.
+# What is given after the half goes to every script, after what stands here. One that fails, or takes longer than its
+# share of the time, is named, and the others go on; the exit status is then 1. PYTHON=... chooses the interpreter,
+# PATIENCE=10 gives everything ten times as long. The checkout need not be installed.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-python=${PYTHON:-python}
+python=${PYTHON:-$(command -v python3 || command -v python)}
 [ -z "${PYTHON:-}" ] && [ -x .venv/bin/python ] && python=.venv/bin/python
+export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH}
+half=${1:-}
+case $half in
+  a | b) shift ;;
+  *)
+    echo "usage: scripts/bench/gpu.sh a|b [options for every script]" >&2
+    exit 2
+    ;;
+esac
 given=("$@")
 failed=()
 
@@ -27,13 +37,16 @@ bench() { # seconds, script, its options
   fi
 }
 
-bench 125 train_step --workers 8 --block 100 --rounds 3
-bench 55 csd_step --batch 16 --negatives 10 --rounds 5
-bench 35 fakd_step --cases 48:16:16 --rounds 5
-bench 95 infer --rounds 15
-bench 75 data --count 4 --rounds 3
-bench 45 metrics --rounds 7
-bench 150 scaling --workers 8 --block 50
+if [ "$half" = a ]; then
+  bench 240 train_step --workers 8 --block 100 --rounds 3
+  bench 110 csd_step --batch 16 --negatives 10 --rounds 5
+  bench 60 fakd_step --cases 48:16:16 --rounds 5
+else
+  bench 115 infer --rounds 15
+  bench 150 scaling --workers 8 --block 50
+  bench 85 data --count 4 --rounds 3
+  bench 60 metrics --rounds 7
+fi
 
 echo "== Then, for the tables: python scripts/bench/table.py"
 if [ ${#failed[@]} -gt 0 ]; then

@@ -6,7 +6,6 @@ import argparse
 import json
 import platform
 from collections.abc import Callable, Iterator
-from importlib import metadata
 
 PACKAGES = (
     "torch",
@@ -113,7 +112,6 @@ def data_sets() -> Iterator[Line]:
 
 
 def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
+    from srkd.provenance import version_of
+
+    return version_of(package)

@@ -102,4 +102,5 @@ def parallel(
         device_ids=[world.device.index] if world.device.type == "cuda" else None,
         find_unused_parameters=find_unused_parameters,
         broadcast_buffers=broadcast_buffers,
+        gradient_as_bucket_view=True,  # gradients are not copied to be exchanged
     )
