@@ -297,9 +297,19 @@ def _message(items: list[ErrorDetails], allowed: Collection[str]) -> str:
 _MAPPINGS = ("model_type", "dict_type", "dataclass_type", "model_attributes_type")
 
 
+_PLAIN = {
+    **dict.fromkeys(_MAPPINGS, "must be a mapping of keys to values"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "must be a whole number"),
+    **dict.fromkeys(("list_type", "tuple_type", "set_type"), "must be a list"),
+    "string_type": "must be text",
+}
+"""Pydantic's errors in plain words."""
+
+
 def _clause(item: ErrorDetails) -> str:
-    if item["type"] in _MAPPINGS:
-        return "must be a mapping of keys to values"
+    if item["type"] in _PLAIN:
+        return _PLAIN[item["type"]]
     if item["type"] == "union_tag_invalid":
         return f"its `type` must be one of {item.get('ctx', {})['expected_tags']}"
     if item["type"] == "union_tag_not_found":

@@ -79,8 +79,10 @@ def option_file(named: str | None, words: Sequence[str]) -> tuple[str, list[str]
     Raises:
         InputError: there is none, or more than one.
     """
-    files = [word for word in words if "=" not in word]
     overrides = [word for word in words if "=" in word]
+    files = [word for word in words if "=" not in word]
+    if wrong := [word for word in files if len(files) > 1 and not word.endswith((".yml", ".yaml", ".json", ".toml"))]:
+        raise InputError(f"{wrong[0]!r} is neither an option file (FILE.yml) nor an override (key.path=value).")
     if named is not None and files:
         what = "a second option file" if files[0].endswith((".yml", ".yaml")) else "no override: key.path=value is one"
         raise InputError(f"{files[0]!r} is {what}; the option file is {named}.")

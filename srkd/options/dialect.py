@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import Any
 
 from srkd.options.components import option_names_of
-from srkd.options.schema import LoggerBlock, TrainBlock, TrainOptions, WandbBlock
+from srkd.options.schema import LoggerBlock, PathBlock, TrainBlock, TrainOptions, ValBlock, WandbBlock
 from srkd.options.tree import Node, Problems
 from srkd.registry import DATASETS, METRICS
 from srkd.types import did_you_mean, shortened
@@ -77,6 +77,7 @@ def translate(root: Node, problems: Problems) -> tuple[list[str], list[str]]:
         (root.children("train"), TrainBlock.model_fields),
     ):
         _called_elsewhere(block, known, problems, notices)
+    _misplaced(root, problems)
     colours = root.child("network_g", "num_in_ch")
     for key, block in root.children("datasets").items():
         if re.fullmatch(r"(train|val|test)(_\w+)?", key):
@@ -117,7 +118,8 @@ def _unknown_metrics(root: Node) -> list[str]:
     for key, node in list(metrics.items()):
         kind = node.child("type")
         name = kind.value if kind else None
-        if not isinstance(name, str) or name in ours or did_you_mean(name.removeprefix("calculate_"), short):
+        own = str(name).removeprefix("calculate_")
+        if not isinstance(name, str) or name in ours or own in short or did_you_mean(own, short):
             continue
         found.append(
             f"{metrics.pop(key).label()}: is left out, srkd has no metric {name!r}. Available: {', '.join(ours)}."
@@ -132,6 +134,15 @@ def _called_elsewhere(block: dict[str, Node], known: Collection[str], problems: 
             notices.append(f"{node.label()}: has no meaning here, srkd calls it {CALLED_ELSEWHERE[key]}.")
         else:
             problems.add(node, f"srkd calls this {CALLED_ELSEWHERE[key]}.")
+
+
+def _misplaced(root: Node, problems: Problems) -> None:
+    """Say where a key of the top level belongs that is one of a block's: `lr=1e-4`."""
+    blocks = {"train": TrainBlock, "val": ValBlock, "logger": LoggerBlock, "path": PathBlock}
+    for key, node in root.children().items() if root.child("train") else ():
+        home = "train.optim_g" if key == "lr" else next((n for n, b in blocks.items() if key in b.model_fields), None)
+        if home is not None and key not in TrainOptions.model_fields:
+            problems.add(node, f"belongs elsewhere: {home}.{key}.")
 
 
 def _model_type(root: Node, problems: Problems) -> None:

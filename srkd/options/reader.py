@@ -158,7 +158,7 @@ class _Reader:
             return data.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             utf16 = " It looks like UTF-16: save it as UTF-8." if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ""
-            reason = f"is not UTF-8 text ({error.reason} at byte {error.start}).{utf16}"
+            reason = f"is not UTF-8 text, as an option file is ({error.reason} at byte {error.start}).{utf16}"
             raise InputError(f"{path}: {reason}") from None
 
     def text(self, text: str, source: str, *, fixed: bool = False, path: tuple[str, ...] = ()) -> Node:
@@ -169,7 +169,8 @@ class _Reader:
         except MarkedYAMLError as error:
             line = error.problem_mark.line if error.problem_mark else 0
             context = f" ({error.context})" if error.context else ""
-            message = f"is not valid YAML: {error.problem}{context}"
+            spaces = ". Indent with spaces, not with tabs" if "\\t" in str(error.problem) else ""
+            message = f"is not valid YAML: {error.problem}{context}{spaces}"
         except ReaderError as error:
             line = text.count("\n", 0, error.position)
             message = f"is not valid YAML: {error.reason} (U+{error.character:04X})"

@@ -197,9 +197,8 @@ def _plain_name(name: str) -> str:
 def _device(name: str) -> str:
     kinds = ("auto", "cpu", "cuda", "mps")
     if name not in kinds and not re.fullmatch(r"cuda:\d{1,3}", name):
-        raise InputError(
-            f"must be 'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'; the value is {name!r}.{did_you_mean(name, kinds)}"
-        )
+        near = " Did you mean 'cuda'?" if name.lower() == "gpu" else did_you_mean(name, kinds)
+        raise InputError(f"must be 'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'; the value is {name!r}.{near}")
     return name
 
 

@@ -130,7 +130,7 @@ def test_nulls_that_public_files_spell_out(override: str) -> None:
         ("train.perceptual_opt={type: PerceptualLoss}", "train.perceptual_opt: srkd has no perceptual loss"),
         ("path.pretrain_network_g=x", "is the old name of 'pretrain_network_g', which is given too"),
         ("datasets.train.use_hflip=true", "is the old name of 'use_hflip', which is given too"),
-        ("path.strict_load=perhaps", "path.strict_load: must be a valid boolean; the value is 'perhaps'."),
+        ("path.strict_load=perhaps", "path.strict_load: must be true or false; the value is 'perhaps'."),
         ("datasets.train.mean=[0.5]", "datasets.train.mean: unknown key 'mean'"),
     ],
 )

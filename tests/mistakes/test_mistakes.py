@@ -1,0 +1,411 @@
+# ruff: noqa: E501 - sentences stand on one line, to be read
+"""What a beginner does wrong in the first week, and the sentence shown for it: one table, to be read as text.
+
+Every sentence says what is wrong, where, and what to do next, in plain English; the exit status is 2 and nothing is
+written. `…` stands for anything.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from srkd.cli import main
+from srkd.imaging.files import write_image
+from srkd.networks.edsr import EDSR
+from srkd.networks.weights import save_network
+
+OPTIONS = """\
+name: tiny
+scale: 2
+device: cpu
+datasets:
+  train: {type: PairedImageDataset, dataroot_gt: photos, gt_size: 24, batch_size_per_gpu: 2}
+  val: {name: held, type: PairedImageDataset, dataroot_gt: photos}
+network_g: {type: EDSR, num_feat: 8, num_block: 2}
+method: {type: Supervised}
+train:
+  optim_g: {type: Adam, lr: 1e-3}
+  total_iter: 4
+val:
+  val_freq: 2
+  metrics:
+    psnr: {type: calculate_psnr, crop_border: 2}
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path, _astronaut, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A beginner's folder: photographs, an option file, a network, and files that are something else."""
+    monkeypatch.chdir(tmp_path)
+    for number in range(4):
+        write_image(Path(f"photos/p{number}.png"), _astronaut[60 * number : 60 * number + 48, 100:160].copy())
+    write_image(Path("other/q.png"), _astronaut[:48, :60].copy())
+    write_image(Path("small/p0.png"), _astronaut[:20, :20].copy())
+    Path("empty").mkdir()
+    Path("tiny.yml").write_text(OPTIONS)
+    Path("tabs.yml").write_text("name: a\ntrain:\n\ttotal_iter: 5\n")
+    Path("twice.yml").write_text(OPTIONS + "name: again\n")
+    Path("quote.yml").write_text("name: 'tiny\nscale: 2\n")
+    Path("word.yml").write_text("tiny\n")
+    Path("nothing.yml").write_text("# all of it commented out\n")
+    Path("notes.txt").write_text("remember the milk\n")
+    Path("text.pth").write_text("remember the milk\n")
+    Path("broken.png").write_bytes(b"\x89PNG\r\n\x1a\nand no more")
+    Path("result.json").write_text("{}\n")
+    save_network("net.pth", EDSR(num_feat=8, num_block=2, upscale=2))
+    return tmp_path
+
+
+TRAIN = "train tiny.yml"
+MISTAKES: list[tuple[str, str]] = [
+    # option files: the file itself
+    (
+        "train tinny.yml",
+        "there is no option file tinny.yml. Did you mean 'tiny.yml'?",
+    ),
+    (
+        "train empty",
+        "empty: cannot be read as an option file: it is a folder.",
+    ),
+    (
+        "train photos/p0.png",
+        "photos/p0.png: is not UTF-8 text, as an option file is (invalid start byte at byte 0).",
+    ),
+    (
+        "train net.pth",
+        "net.pth: is not UTF-8 text, as an option file is (invalid start byte at byte 64).",
+    ),
+    (
+        "train tabs.yml",
+        "tabs.yml:3: is not valid YAML: found character '\\t' that cannot start any token (while scanning for the next token). Indent with spaces, not with tabs.",
+    ),
+    (
+        "train twice.yml",
+        "twice.yml:16 name: the key 'name' is here twice, first at twice.yml:1.",
+    ),
+    (
+        "train quote.yml",
+        "quote.yml:3: is not valid YAML: found unexpected end of stream (while scanning a quoted scalar).",
+    ),
+    (
+        "train word.yml",
+        "word.yml:1: an option file is a mapping of keys to values; this one is a single value.",
+    ),
+    (
+        "train nothing.yml",
+        "nothing.yml:1: an option file is a mapping of keys to values; this one is empty.",
+    ),
+    (
+        "train",
+        "name one option file: srkd train -opt FILE. `srkd demo` trains without one.",
+    ),
+    (
+        "train tiny.yml twice.yml",
+        "name one option file: srkd train -opt FILE; tiny.yml, twice.yml are several. `srkd demo` trains without one.",
+    ),
+    # option files: keys and values
+    (
+        f"{TRAIN} nmae=x",
+        "nmae: unknown key 'nmae'. Did you mean 'name'? Allowed: …",
+    ),
+    (
+        f"{TRAIN} train.total_iters=5",
+        "train.total_iters: unknown key 'total_iters'. Did you mean 'total_iter'? Allowed: …",
+    ),
+    (
+        f"{TRAIN} total_iter=5",
+        "total_iter: belongs elsewhere: train.total_iter.",
+    ),
+    (
+        f"{TRAIN} lr=1e-4",
+        "lr: belongs elsewhere: train.optim_g.lr.",
+    ),
+    (
+        f"{TRAIN} train.optim_g.lr=fast",
+        "train.optim_g.lr: must be a number; the value is 'fast'.",
+    ),
+    (
+        f"{TRAIN} train.optim_g.lr=-1",
+        "train.optim_g.lr: must be greater than or equal to 0; the value is -1.",
+    ),
+    (
+        f"{TRAIN} train.optim_g.type=adam",
+        "train.optim_g.type: unknown optimizer 'adam'. Did you mean 'Adam'? Available: …",
+    ),
+    (
+        f"{TRAIN} train.total_iter=1.5",
+        "train.total_iter: must be a whole number; the value is 1.5.",
+    ),
+    (
+        f"{TRAIN} train.total_iter",
+        "'train.total_iter' is neither an option file (FILE.yml) nor an override (key.path=value).",
+    ),
+    (
+        f"{TRAIN} scale=two",
+        "scale: must be a number; the value is 'two'.",
+    ),
+    (
+        f"{TRAIN} network_g.upscale=4",
+        "network_g.upscale: is 4, but scale is 2 (tiny.yml:2).",
+    ),
+    (
+        f"{TRAIN} network_g.type=edsr",
+        "network_g.type: unknown network 'edsr'. Did you mean 'EDSR'? Available: …",
+    ),
+    (
+        f"{TRAIN} network_g.type=SwinIR",
+        "network_g.type: unknown network 'SwinIR'. Available: …",
+    ),
+    (
+        f"{TRAIN} network_g.num_feat=0",
+        "network_g: `num_feat` (=0) must be at least 1.",
+    ),
+    (
+        f"{TRAIN} method.type=CDS",
+        "method.type: unknown method 'CDS'. Did you mean 'CSD'? Available: …",
+    ),
+    (
+        f"{TRAIN} method.type=OutputKD",
+        "method (OutputKD): OutputKD needs a teacher: give network_g_teacher, or `self_teacher: true` with several `widths`.",
+    ),
+    (
+        f"{TRAIN} network_g_teacher={{type:EDSR}}",
+        "network_g_teacher.type: is required but missing. Available: …",
+    ),
+    (
+        f"{TRAIN} network_g_teacher.type=EDSR method.type=OutputKD",
+        "network_g_teacher is given without its weights: set path.pretrain_network_g_teacher.",
+    ),
+    (
+        f"{TRAIN} train.scheduler.type=CosineAnnealingLR",
+        "train.scheduler.T_max: is required but missing.",
+    ),
+    (
+        f"{TRAIN} train.compile=yes",
+        "train.compile: must be true or false",
+    ),
+    (
+        f"{TRAIN} train.use_amp=true",
+        "train.use_amp: srkd calls this train.precision (auto, bf16 or fp16).",
+    ),
+    (
+        f"{TRAIN} train.precision=half",
+        "train.precision: must be 'auto', 'fp32', … or 'fp16'; the value is 'half'.",
+    ),
+    (
+        f"{TRAIN} val.metrics.psnr.type=psnr",
+        "val.metrics.psnr.type: unknown metric 'psnr'. Available: …",
+    ),
+    (
+        f"{TRAIN} val.widths=[0]",
+        "val.widths.0: a width is greater than 0 and at most 1, not 0.",
+    ),
+    (
+        f"{TRAIN} val.widths=[0.3]",
+        "val.widths: `width` (=0.3) is not valid for `num_feat` (=8): num_feat · width must be a whole number from 1 to 8. Nearest valid: 2/8 = 0.25, 3/8 = 0.375.",
+    ),
+    (
+        f"{TRAIN} model_type=SRGANModel",
+        "model_type: unknown model type 'SRGANModel'. Allowed: …",
+    ),
+    # option files: folders and weights
+    (
+        f"{TRAIN} datasets.train.dataroot_gt=phots",
+        "datasets.train (PairedImageDataset): phots does not exist.",
+    ),
+    (
+        f"{TRAIN} datasets.train.dataroot_gt=empty",
+        "datasets.train (PairedImageDataset): empty holds no image; suffixes looked for: …",
+    ),
+    (
+        f"{TRAIN} datasets.train.dataroot_gt=photos/p0.png",
+        "datasets.train (PairedImageDataset): photos/p0.png is not a folder.",
+    ),
+    (
+        f"{TRAIN} datasets.train.dataroot_lq=other",
+        "datasets.train (PairedImageDataset): dataroot_gt photos has 4 images, dataroot_lq other has 1, paired by filename_tmpl '{}': 4 GT images have no LQ image: p0, p1, p2, … (looked for 'p0' with any …",
+    ),
+    (
+        f"{TRAIN} datasets.train.gt_size=25",
+        "datasets.train (PairedImageDataset): gt_size is 25; it must be a positive multiple of the scale, 2.",
+    ),
+    (
+        f"{TRAIN} datasets.train.gt_size=480",
+        "datasets.train (PairedImageDataset): all 4 images are smaller than gt_size 480: p0, p1, p2, …. Lower gt_size, or set small_images: pad.",
+    ),
+    (
+        f"{TRAIN} datasets.train.type=SingleImageDataset",
+        "datasets.train.type: SingleImageDataset has nothing to measure against; `srkd upscale FOLDER -m FILE` makes the images.",
+    ),
+    (
+        f"{TRAIN} path.pretrain_network_g=nowhere.pth",
+        "path.pretrain_network_g: checkpoint nowhere.pth does not exist. If it is what another option file makes, run that one first.",
+    ),
+    (
+        f"{TRAIN} path.pretrain_network_g=text.pth",
+        "path.pretrain_network_g: checkpoint text.pth cannot be read: it is a text. A checkpoint is a .safetensors file, or a .pth file that holds only tensors and plain values: torch.save(model.state_dict(), FILE) writes one.",
+    ),
+    (
+        f"{TRAIN} path.pretrain_network_g=net.pth network_g.num_feat=16",
+        "checkpoint net.pth does not fit EDSR: 15 of 16 tensors differ (conv_first.weight: file (8, 3, 3, 3), network (16, 3, 3, 3); conv_first.bias: file (8,), network (16,); body.0.conv1.weight: file (8, 8, …",
+    ),
+    (
+        f"{TRAIN} path.resume_state=net.pth",
+        "path.resume_state: net.pth is not a state of this experiment (experiments/tiny/training_states); to start another one from its network use path.pretrain_network_g.",
+    ),
+    (
+        f"{TRAIN} plugins=[mine]",
+        "plugins.0: cannot import 'mine': ModuleNotFoundError: No module named 'mine'.",
+    ),
+    # devices
+    (
+        f"{TRAIN} device=gpu",
+        "device: must be 'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'; the value is 'gpu'. Did you mean 'cuda'?",
+    ),
+    (
+        f"{TRAIN} device=cuda:9",
+        "device 'cuda:9' is not available; this machine has …",
+    ),
+    (
+        f"{TRAIN} train.precision=fp16",
+        "train.precision: fp16 needs a GPU; on the CPU fp32 and bf16 are allowed.",
+    ),
+    (
+        f"{TRAIN} --launcher pytorch",
+        "--launcher pytorch: no process group is announced; start with: torchrun --nproc_per_node=N -m srkd train -opt FILE",
+    ),
+    (
+        "upscale photos -m net.pth --device gpu -o out",
+        "device 'gpu' is unknown; this machine has …",
+    ),
+    # commands and flags
+    (
+        "trian tiny.yml",
+        "unknown command 'trian'. Did you mean 'train'? Known: …",
+    ),
+    (
+        "list networks EDRS",
+        "unknown network 'EDRS'. Did you mean 'EDSR'? Available: …",
+    ),
+    (
+        "upscale phots -m net.pth -o out",
+        "phots does not exist.",
+    ),
+    (
+        "upscale empty -m net.pth -o out",
+        "empty holds no image; suffixes looked for: …",
+    ),
+    (
+        "upscale notes.txt -m net.pth -o out",
+        "1 of 1 files failed: notes.txt: the image notes.txt cannot be read: it is not an image, or damaged. Formats read: PNG, JPEG, TIFF, WebP, AVIF, BMP, GIF, JPEG 2000, PBM, PGM, PPM.",
+    ),
+    (
+        "upscale broken.png -m net.pth -o out",
+        "1 of 1 files failed: broken.png: the image broken.png is a truncated PNG: it stops after 19 bytes, before its end mark.",
+    ),
+    (
+        "upscale photos -m nte.pth -o out",
+        "checkpoint nte.pth does not exist.",
+    ),
+    (
+        "upscale photos -m text.pth -o out",
+        "checkpoint text.pth cannot be read: it is a text. A checkpoint is a .safetensors file, or a .pth file that holds only tensors and plain values: torch.save(model.state_dict(), FILE) writes one.",
+    ),
+    (
+        "upscale photos -m net.pth --width 2 -o out",
+        "a width is greater than 0 and at most 1, not 2.",
+    ),
+    (
+        "upscale photos -m net.pth --width a -o out",
+        "a width is a number or a fraction such as 1/3, not 'a'.",
+    ),
+    (
+        "benchmark net.pth --sets Set6",
+        "there is no test set 'Set6': it is no folder, nor is there datasets/Set6 (in any case) with images in HR/, GTmod12/ or directly. Did you mean 'Set5'? Known names: …",
+    ),
+    (
+        "benchmark net.pth",
+        "say what to evaluate, and on what: srkd benchmark MODEL… --sets SET… (or -opt FILE).",
+    ),
+    (
+        "benchmark --sets photos",
+        "say what to evaluate, and on what: srkd benchmark MODEL… --sets SET… (or -opt FILE).",
+    ),
+    (
+        "benchmark text.pth --sets photos",
+        "checkpoint text.pth cannot be read: it is a text. A checkpoint is a .safetensors file, or a .pth file that holds only tensors and plain values: torch.save(model.state_dict(), FILE) writes one.",
+    ),
+    (
+        "cost net.pth --size 180",
+        "--size is height x width of the input, such as 180x320; it is '180'.",
+    ),
+    (
+        "cost net.pth --precision fp16 --device cpu",
+        "precision 'fp16' is not available on cpu; allowed: fp32, bf16.",
+    ),
+    (
+        "export net.pth --width 0.3 -o small.pth",
+        "EDSR: `width` (=0.3) is not valid for `num_feat` (=8): num_feat · width must be a whole number from 1 to 8. Nearest valid: 2/8 = 0.25, 3/8 = 0.375.",
+    ),
+    (
+        "export net.pth -o small.tiff",
+        "cannot export to small.tiff: the suffix chooses the format; allowed: .pth, .safetensors, .onnx, .pt2.",
+    ),
+    (
+        "compare result.json result.json",
+        "result.json is no result file: it has no `schema` and `rows`; srkd benchmark and srkd score write them.",
+    ),
+    (
+        "compare a.json b.json",
+        "there is no result file a.json.",
+    ),
+    (
+        "report result.json -o page.html",
+        "result.json is no result file: it has no `schema` and `rows`; srkd benchmark and srkd score write them.",
+    ),
+    (
+        "score phots photos --scale 2",
+        "phots does not exist.",
+    ),
+    (
+        "plot nowhere -o a.svg",
+        "the training log nowhere cannot be read: [Errno 2] No such file or directory: 'nowhere'.",
+    ),
+    (
+        "data check phots",
+        "phots does not exist.",
+    ),
+    (
+        "data get DIV3K",
+        "'DIV3K' is not known. Did you mean 'DIV2K'? Known: …",
+    ),
+    (
+        "sweep -opt tiny.yml --sets photos --seeds a",
+        "--seeds a: seeds are whole numbers from 0, joined by commas, such as 0,1,2.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("command", "sentence"), MISTAKES, ids=[command for command, _ in MISTAKES])
+def test_the_sentence(command: str, sentence: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = sorted(place.rglob("*"))
+    try:
+        status = main(command.split())
+    except SystemExit as error:  # argparse's
+        status = int(str(error.code))
+    said = capsys.readouterr().err
+    shown = re.sub(r"\s+", " ", said).replace(str(place) + "/", "").replace(str(place), ".")
+    assert status == (1 if "files failed" in said else 2), said
+    assert "Traceback" not in said and "  File " not in said
+    pattern = ".*?".join(re.escape(part) for part in sentence.split("…"))
+    assert re.search(pattern, shown), shown
+    assert len(shown) < 1200
+    assert sorted(place.rglob("*")) == before
+
+
+def test_there_are_enough_of_them() -> None:
+    assert len({command for command, _ in MISTAKES}) == len(MISTAKES) >= 40
+    assert {command.split()[0] for command, _ in MISTAKES} >= {"train", "upscale", "benchmark", "export", "cost"}
