@@ -68,12 +68,13 @@ class ConsoleHandler(logging.Handler):
         self.console.print(level + record.getMessage(), markup=False, highlight=False, soft_wrap=True)
 
 
-def console_logging(console: Console, *, level: int = logging.INFO) -> None:
-    """Send the package's log lines to the console."""
+def console_logging(console: Console | None, *, level: int = logging.INFO) -> None:
+    """Send the package's log lines to the console, and to no other; None: to none."""
     log.setLevel(logging.INFO)
     for handler in [handler for handler in log.handlers if isinstance(handler, ConsoleHandler)]:
         log.removeHandler(handler)
-    log.addHandler(ConsoleHandler(console, level))
+    if console is not None:
+        log.addHandler(ConsoleHandler(console, level))
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -68,8 +67,7 @@ def train(
         KeyboardInterrupt: it was interrupted, and the state saved.
     """
     console = None if quiet else Console(file=LastingStream())  # pyright: ignore[reportArgumentType]
-    if console is not None:
-        console_logging(console, level=logging.INFO)
+    console_logging(console)
     start = Start(auto_resume=auto_resume, console=console, sinks=(Callbacks(on_step, on_validation),))
     try:
         trainer = build_trainer(load_train_options(option_file, overrides), start)

@@ -80,7 +80,7 @@ def read_arms(specs: Sequence[str], *, keep_bicubic: bool = False) -> list[Arm]:
         if match is None:
             runs = _runs(spec, files, keep_bicubic)
             if any(run.model == BICUBIC for run in plain) and keep_bicubic:
-                runs = [run for run in runs if run.model != BICUBIC]  # the same in every file
+                runs = [run for run in runs if run.model != BICUBIC] or runs  # the same in every file
             plain += runs
             order += runs
             continue

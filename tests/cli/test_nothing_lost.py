@@ -162,7 +162,7 @@ def test_an_end_from_outside_leaves_no_half_files(checkpoint, photo, tmp_path, n
     process = subprocess.Popen(
         [sys.executable, "-m", "srkd", *command, "--precision", "fp32"],
         cwd=tmp_path, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # tests may run under nohup
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # tests may run under nohup, or as a background job
     )  # fmt: skip
     deadline = time.time() + 120
     while not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir()):

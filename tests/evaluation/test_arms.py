@@ -131,7 +131,7 @@ def test_what_is_not_clear_is_refused(specs, said, here):
     ("specs", "baseline", "said"),
     [
         (["net_s0.json@1"], None, "the only arms are net. Give a second file, or --baseline bicubic"),
-        (["scratch.json@0.5", "csd.json@1"], "csd@0.5", "'csd@0.5' is not among the arms. Did you mean"),
+        (["scratch.json@0.5", "csd.json@1"], "csd@0.5", "'csd@0.5' is not among the arms.*There are: scratch"),
         (["scratch.json", "csd.json@1/4"], None, "csd@0.25 is not compared: scratch was not measured"),
     ],
 )
