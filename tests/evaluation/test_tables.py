@@ -11,7 +11,7 @@ from srkd.evaluation.benchmark import Result, mean
 from srkd.evaluation.protocols import protocol_of
 from srkd.evaluation.result import Failure, Row, Summary
 from srkd.evaluation.tables import notes, rows_of, summary_of, write_result
-from srkd.metrics.metric import metric_text
+from srkd.metrics.metric import metric_of
 from srkd.types import InputError
 
 MACHINE = {"srkd_version": "1", "torch": "2", "hardware": "abacus", "device": "cpu", "threads": 1}
@@ -78,8 +78,8 @@ def test_json_is_strict_and_says_identical_exactly_where_psnr_is_infinite(values
 
 
 def test_digits():
-    assert [metric_text("psnr", 28.43142), metric_text("PSNR_y", 28.43142)] == ["28.431", "28.431"]
-    assert [metric_text("ssim", 0.811269), metric_text("ssim", None)] == ["0.8113", "–"]
+    assert [metric_of(name).text(28.43142) for name in ("psnr", "PSNR_y")] == ["28.431", "28.431"]
+    assert [metric_of("ssim").text(value) for value in (0.811269, None)] == ["0.8113", "–"]
 
 
 def test_latex_escapes_names_and_marks_the_best_of_each_set(tmp_path):
