@@ -132,6 +132,11 @@ class PairedImageDataset:
         return len(self._pairs)
 
     @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Height and width of every low-resolution image."""
+        return self._sizes
+
+    @property
     def gpu_cache(self) -> PairCache | None:
         """The decoded pairs, once `prepare` has made them; None without a cache, or with `on_gpu: false`."""
         return self._cache if self.io_backend.on_gpu and self.of_patches is None else None

@@ -105,7 +105,7 @@ def _build(opt: TrainOptions, start: Start, records: Sequence[logging.LogRecord]
         name: build_dataset(f"datasets.{name}", block.component, opt.scale)
         for name, block in (opt.datasets.val.items() if opt.val else ())
     }
-    if cut := next((name for name, dataset in validation.items() if dataset.gt_size is not None), None):
+    if cut := next((name for name, dataset in validation.items() if getattr(dataset, "gt_size", None)), None):
         raise InputError(f"datasets.{cut}: remove gt_size: whole images are measured, and small ones are not left out.")
 
     optim = opt.train.optim_g

@@ -8,10 +8,26 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 
+import torch
+
 OUT_OF_MEMORY = (
     "If this was in training: a smaller batch_size_per_gpu with more accumulate, or a smaller gt_size. If it was in "
     "validation: smaller images, or no val block. --auto_resume goes on from what was saved."
 )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, on whatever device: on the CPU it is a plain `RuntimeError`, NumPy's a `MemoryError`."""
+    words = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed", "unable to find an engine")
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
+    )
+
+
+def memory_advice(error: BaseException) -> str:
+    """The first line of the error, and what to change."""
+    first = str(error).strip().split("\n")[0] or "there is not enough memory."
+    return f"{first}{'' if first.endswith('.') else '.'} {OUT_OF_MEMORY}"
 
 
 class Clock:

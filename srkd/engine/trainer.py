@@ -22,7 +22,7 @@ from srkd.engine.logging import RunLog
 from srkd.engine.meter import LossMeter
 from srkd.engine.optim import Ema, move_rates
 from srkd.engine.origin import Origin
-from srkd.engine.runtime import OUT_OF_MEMORY, Clock, on_signals, tell_at_once
+from srkd.engine.runtime import Clock, is_out_of_memory, memory_advice, on_signals, tell_at_once
 from srkd.engine.schedule import Rate
 from srkd.engine.seeding import random_states
 from srkd.engine.settings import Settings
@@ -94,8 +94,8 @@ class Trainer:
             except Exception as error:  # an image that cannot be decoded, a metric, memory: what was learnt is kept
                 if self.world.size == 1 and self.iteration and self.last_saved != self.folder.state(self.iteration):
                     self.save()
-                if isinstance(error, torch.OutOfMemoryError):
-                    raise WorkError(f"{error} {OUT_OF_MEMORY}") from None
+                if is_out_of_memory(error):
+                    raise WorkError(memory_advice(error)) from None
                 raise
 
     def _loop(self) -> int:
@@ -200,11 +200,12 @@ class Trainer:
             self._check_finite()
             self._look_at_gradients()
             if self.world.is_main:
+                before = self.best.value, self.best.iter
                 with self.ema.applied_to(self.method.student) if self.ema else nullcontext():
                     self.method.student.eval()
                     is_best = self.validate(self.method.student, self.iteration, self.best)
                 if is_best:
-                    save_learnt(self, self.folder.network("best"))
+                    self._save_best(before)
             self.method.train()
 
     def _check_finite(self) -> None:
@@ -247,19 +248,33 @@ class Trainer:
         """
         self._check_finite()
         states = gather_objects(self.world, {"random": random_states(), "losses": self.meter.state()})
+        problem: SaveError | None = None
         if self.world.is_main:
-            with saving(self.folder, self.iteration):
-                save_learnt(self, self.folder.network(self.iteration))
-                save_learnt(self, self.folder.network("latest"))
-                save_state(self.folder.state(self.iteration), capture(self, states))
+            try:
+                with saving(self.folder, self.iteration):
+                    save_learnt(self, self.folder.network(self.iteration))
+                    save_learnt(self, self.folder.network("latest"))
+                    save_state(self.folder.state(self.iteration), capture(self, states))
+            except SaveError as error:
+                problem = error
+        if any_rank(self.world, int(problem is not None)):  # nobody gives up, or goes on, alone
+            raise problem or SaveError(f"iteration {self.iteration:,} cannot be saved by the first process")
         self.last_saved = self.folder.state(self.iteration)
 
     def _save_now_and_then(self) -> None:
         try:
             self.save()
         except SaveError as error:
-            if self.world.size > 1:  # the others do not know
-                raise
-            log.error(
-                "%s. Training goes on; the next try is after %s iterations.", error, f"{self.settings.save_freq:,}"
-            )
+            if self.world.is_main:
+                log.error(
+                    "%s. Training goes on; the next try is after %s iterations.", error, f"{self.settings.save_freq:,}"
+                )
+
+    def _save_best(self, before: tuple[float | None, int]) -> None:
+        """Write `net_g_best.pth`; where that fails, the best one stays the one in it, and the next better is tried."""
+        try:
+            with saving(self.folder, self.iteration):
+                save_learnt(self, self.folder.network("best"))
+        except SaveError as error:
+            self.best.value, self.best.iter = before
+            log.error("%s. Training goes on; net_g_best.pth stays that of before.", error)

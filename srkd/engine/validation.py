@@ -19,6 +19,7 @@ from srkd.evaluation.crops import best_window, cut, difference, side_by_side
 from srkd.imaging.files import write_image
 from srkd.imaging.resize import imresize
 from srkd.inference.forward import upscale_image
+from srkd.types import InputError
 
 log = logging.getLogger(__name__)
 
@@ -81,21 +82,56 @@ class Validator:
         best.value, best.iter = score, iteration
         return True
 
+    def rehearse(self, network: nn.Module) -> dict[str, float]:
+        """Every width and metric on the smallest image of each set, by `set/metric@width`; nothing is written.
+
+        Raises:
+            InputError: a metric cannot measure it.
+        """
+        found: dict[str, float] = {}
+        for name, dataset in self.datasets.items():
+            sizes = getattr(dataset, "sizes", None) or [(0, 0)]
+            smallest = min(range(len(sizes)), key=lambda index: min(sizes[index]))
+            for width in self.widths:
+                values = self._score(network, name, smallest, width)[3]
+                found |= {f"{name}/{metric}@{width:g}": value for metric, value in values.items()}
+        return found
+
     def _measure(self, network: nn.Module, set_name: str, width: float, iteration: int) -> dict[str, float]:
         dataset = self.datasets[set_name]
         values: dict[str, list[float]] = {name: [] for name in self.metrics}
         for index in range(len(dataset)):
-            lq, gt = dataset.pair(index)
-            sr = upscale_image(network, lq, width=width)
-            for name, metric in self.metrics.items():
-                values[name].append(metric.measure(sr, gt))
+            lq, sr, gt, scores = self._score(network, set_name, index, width)
+            for name, value in scores.items():
+                values[name].append(value)
             image = Path(dataset.names[index]).stem
             if index == 0 and self.run_log.takes_images:
                 self.run_log.image(f"{set_name}/{image}_w{width:g}", iteration, before_after(lq, sr, gt))
             if self.folder:
                 at = f"_w{width:g}" if len(self.widths) > 1 else ""
-                write_image(self.folder / image / f"{image}_{self.suffix or iteration}{at}.png", sr)
+                self._write(self.folder / image / f"{image}_{self.suffix or iteration}{at}.png", sr)
         return {name: float(np.mean(found)) for name, found in values.items()}
+
+    def _score(
+        self, network: nn.Module, set_name: str, index: int, width: float
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8], dict[str, float]]:
+        dataset = self.datasets[set_name]
+        lq, gt = dataset.pair(index)
+        sr = upscale_image(network, lq, width=width)
+        scores: dict[str, float] = {}
+        for name, metric in self.metrics.items():
+            try:
+                scores[name] = float(metric.measure(sr, gt))
+            except (TypeError, ValueError) as error:
+                at = f"{dataset.names[index]} of datasets.{set_name} ({gt.shape[0]}×{gt.shape[1]}, height×width)"
+                raise InputError(f"val.metrics.{name}: {at} cannot be measured: {error}") from None
+        return lq, sr, gt, scores
+
+    def _write(self, path: Path, picture: NDArray[np.uint8]) -> None:
+        try:
+            write_image(path, picture)
+        except OSError as error:  # a full disk: a picture is not worth a training
+            log.error("%s cannot be written (%s). Training goes on.", path, error.strerror or error)
 
     def _record(self, best: Best, key: str, value: float, metric: str, iteration: int) -> list[float]:
         if key not in best.records or _better(value, best.records[key][0], self.metrics[metric].better):

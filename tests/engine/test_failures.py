@@ -38,7 +38,13 @@ def folder(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("error", "status"), [(torch.OutOfMemoryError("CUDA out of memory."), 1), (RuntimeError("a metric"), None)]
+    ("error", "status"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory."), 1),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.\nframes"), 1),
+        (MemoryError("Unable to allocate 8 GiB"), 1),
+        (RuntimeError("a metric"), None),
+    ],
 )
 def test_a_validation_that_fails(recipe, train, folder, monkeypatch, capsys, error, status):
     def fails(*_):
@@ -51,7 +57,10 @@ def test_a_validation_that_fails(recipe, train, folder, monkeypatch, capsys, err
                 train(recipe)
         else:
             assert train(recipe) == status
-            assert "CUDA out of memory. If this was in training:" in capsys.readouterr().err
+            said = capsys.readouterr().err
+            assert (
+                f"{str(error).splitlines()[0].rstrip('.')}. If this was in training:" in said and "frames" not in said
+            )
     assert states(folder) == [5]
     assert train(recipe, "--auto_resume") == 0
     assert states(folder) == [5, 10]
@@ -70,6 +79,30 @@ def test_a_checkpoint_that_cannot_be_written_is_tried_again(recipe, train, folde
     assert tried == ["5", "10"] and states(folder) == [10]
     assert "iteration 5 cannot be saved" in caplog.text and "No space left on device" in caplog.text
     assert "iteration 5 cannot be saved" in (folder / "train.log").read_text()
+
+
+def test_a_full_disk_at_a_new_best_does_not_end_a_run(recipe, train, folder, monkeypatch, caplog):
+    tried, save = [], trainer_module.save_learnt
+
+    def save_learnt(trainer, path):
+        if path.stem == "net_g_best":
+            tried.append(trainer.iteration)
+            if len(tried) == 1:
+                full_disk()
+        save(trainer, path)
+
+    monkeypatch.setattr(trainer_module, "save_learnt", save_learnt)
+    assert train(recipe, "train.optim_g.lr=1e-5") == 0
+    assert tried == [5, 10]  # the second try is of the next one that is better than what is in the file
+    assert "Training goes on; net_g_best.pth stays that of before" in caplog.text
+    assert torch.load(folder / "models/net_g_best.pth", weights_only=True)["iter"] == 10
+
+
+def test_a_picture_that_cannot_be_written_does_not_end_a_run(recipe, train, monkeypatch, caplog):
+    recipe["val"]["save_img"] = True
+    monkeypatch.setattr("srkd.engine.validation.write_image", full_disk)
+    assert train(recipe) == 0
+    assert "p0_5.png cannot be written (No space left on device). Training goes on." in caplog.text
 
 
 def test_the_last_checkpoint_has_to_be_written(recipe, train, folder, monkeypatch, capsys):
