@@ -26,7 +26,7 @@ MOST_LINES_OF_CODE = {  # by room: docs/decisions/0004-size-of-the-package.md
     "inference": 1_950,
     "cli": 2_050,
     "options": 1_100,
-    "engine": 2_450,
+    "engine": 2_550,
     "data": 2_150,
     "networks": 1_850,
     "methods": 1_600,
