@@ -137,7 +137,14 @@ class SRKDModel(SRModel):
                 check_network(where, network, student=self.net_g, scale=self.opt["scale"])
         kind, options = _checked("method", METHODS, self.opt.get("method") or {})
         teachers = {} if teacher is None else {ONE_TEACHER: teacher}
-        return build_method(kind, options, student=self.net_g, teachers=teachers, pixel=self.pixel)
+        method = build_method(kind, options, student=self.net_g, teachers=teachers, pixel=self.pixel)
+        cache = getattr(method, "teacher_cache", None)
+        if cache is not None and cache.keep != "off":
+            raise InputError(
+                "method: teacher_cache is srkd's own trainer's: BasicSR's data loader does not say where a patch is cut. "
+                "Remove it here, or train with: srkd train -opt FILE."
+            )
+        return method
 
     def _build_teacher(self) -> Network | None:
         block = self.opt.get("network_g_teacher")

@@ -471,6 +471,11 @@ def test_a_teacher_that_nobody_asks_is_refused(module, workspace):
         build(options("wrong", {"type": "Supervised"}, teacher=True))
 
 
+def test_pictures_made_once_are_refused(module, workspace):
+    with pytest.raises(InputError, match="teacher_cache is srkd's own trainer's"):
+        build(options("wrong", {"type": "OutputKD", "teacher_cache": "outputs"}, teacher=True))
+
+
 def test_luma_networks_need_luma_data_sets(train):
     luma = {"type": "FSRCNN_srkd", "upscale": 2, "num_feat": 8, "num_shrink": 4, "num_map": 1}
     opt = options("luma", {"type": "Supervised"}, total_iter=1, network_g=luma)
