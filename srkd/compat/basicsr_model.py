@@ -141,8 +141,8 @@ class SRKDModel(SRModel):
         cache = getattr(method, "teacher_cache", None)
         if cache is not None and cache.keep != "off":
             raise InputError(
-                "method: teacher_cache is srkd's own trainer's: BasicSR's data loader does not say where a patch is cut. "
-                "Remove it here, or train with: srkd train -opt FILE."
+                "method: teacher_cache is srkd's own trainer's: BasicSR's data loader does not say where a patch is "
+                "cut. Remove it here, or train with: srkd train -opt FILE."
             )
         return method
 
