@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,12 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", type=int, default=20, metavar="N", help="timed passes after 3 that warm up (20)")
     parser.add_argument("--no-latency", action="store_true", help="count only, run nothing")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE.json", help="write the same as JSON")
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
 
 
 def run(args: argparse.Namespace) -> int:
     """Count, measure, show, write."""
     from srkd.atomic import atomic_write_text
-    from srkd.cli.display import progress_bar, show_json, show_line, stdout_console
+    from srkd.cli.display import height_width, keep_existing, progress_bar, show_json, show_line, stdout_console
     from srkd.evaluation.cost import conventions, cost, table_of, to_json
     from srkd.evaluation.models import load_models
     from srkd.inference.device import choose_device
@@ -50,10 +50,11 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("say which network: srkd cost MODEL….")
     if args.output and args.output.suffix != ".json":
         raise InputError(f"the file {args.output} must end in .json.")
+    keep_existing([args.output] if args.output else [], args.overwrite)
     if args.runs < 1:
         raise InputError(f"--runs is at least 1, not {args.runs}; --no-latency measures nothing.")
     widths = [parse_width(text) for text in args.widths] if args.widths else None
-    size, device = _size(args.size), choose_device(args.device)
+    size, device = height_width(args.size), choose_device(args.device)
     pairs = [(model, width) for model in load_models(args.models) for width in model.widths(widths) if model.network]
     if not pairs:
         raise InputError("bicubic costs nothing that is counted here: name a network.")
@@ -72,12 +73,3 @@ def run(args: argparse.Namespace) -> int:
         atomic_write_text(args.output, text)
         show_line(console, f"Written: {args.output}")
     return 0
-
-
-def _size(given: str | None) -> tuple[int, int] | None:
-    if given is None:
-        return None
-    match = re.fullmatch(r"(\d+)[x×](\d+)", given)
-    if not match or min(height_width := (int(match[1]), int(match[2]))) < 1:
-        raise InputError(f"--size is height x width of the input, such as 180x320; it is {given!r}.")
-    return height_width

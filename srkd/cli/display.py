@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from srkd.types import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -74,6 +77,20 @@ def progress_bar(*columns: ProgressColumn) -> Progress:
 def show_line(console: Console, text: str) -> None:
     """Text as it is: no markup, no colours, no broken paths."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def keep_existing(paths: Iterable[Path], overwrite: bool) -> None:
+    """Refuse to replace a file, before the work: `--overwrite` allows it."""
+    if there := [path for path in paths if path.exists() and not overwrite]:
+        raise InputError(f"{there[0]} exists: --overwrite replaces it, or choose another name (-o).")
+
+
+def height_width(given: str | None) -> tuple[int, int] | None:
+    """What `--size` says, such as 180x320; None where it was not given."""
+    match = re.fullmatch(r"([1-9]\d*)[x×]([1-9]\d*)", given or "")
+    if given is not None and not match:
+        raise InputError(f"--size is height x width of the input, such as 180x320, not {given!r}.")
+    return (int(match[1]), int(match[2])) if match else None
 
 
 def warn(console: Console, text: str) -> None:

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help=".pth, .safetensors, .onnx or .pt2; or a folder",
     )
+    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
     parser.add_argument("--width", help="share of the channels, such as 0.5 or 1/3 (default 1.0)")
     parser.add_argument("--all-widths", action="store_true", help="every trained width, into the folder -o")
     parser.add_argument("--widths", metavar="W,W", help="these widths, into the folder -o")
@@ -77,6 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export, and say how exact it is."""
+    from srkd.cli.display import height_width
     from srkd.evaluation.result import read_result
     from srkd.inference.card import protocol_results
     from srkd.inference.export import Form, open_source
@@ -86,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     family = args.all_widths or args.widths is not None
     _check(args, family)
     int8 = Int8(args.activations, args.max_loss, args.calibrate) if args.int8 else None
-    form = Form(mobile=args.mobile, conv_transpose=args.conv_transpose, size=_size(args.size), int8=int8)
+    form = Form(mobile=args.mobile, conv_transpose=args.conv_transpose, size=height_width(args.size), int8=int8)
     source = open_source(
         args.model,
         options=read_assignments(args.network),
@@ -114,29 +115,24 @@ def _check(args: argparse.Namespace, family: bool) -> None:
         raise InputError("--results is for the card: add --card.")
 
 
-def _size(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
-    found = re.fullmatch(r"(\d+)[x×](\d+)", text)
-    if not found:
-        raise InputError(f"--size is HEIGHTxWIDTH of the input, such as 180x320, not {text!r}.")
-    return int(found[1]), int(found[2])
-
-
 def _single(args: argparse.Namespace, source: Source, form: Form) -> int:
+    from srkd.cli.display import keep_existing
     from srkd.inference.export import export
     from srkd.signature import parse_width
 
     width = parse_width("1.0" if args.width is None else args.width)
+    card = args.output.with_name(args.output.name + ".md")
+    keep_existing([args.output, *([card] if args.card else [])], args.overwrite)
     written = export(source, args.output, width=width, form=form, dialect=args.dialect, images=args.check_images)
     _show(written)
     if args.card:
-        _write_card(args.output.with_name(args.output.name + ".md"), args, source, form, [written])
+        _write_card(card, args, source, form, [written])
     return 0
 
 
 def _family(args: argparse.Namespace, source: Source, form: Form) -> int:
     from srkd.atomic import atomic_write_text
+    from srkd.cli.display import keep_existing
     from srkd.inference.card import index
     from srkd.inference.export import SUFFIXES, export
     from srkd.signature import parse_width
@@ -151,12 +147,12 @@ def _family(args: argparse.Namespace, source: Source, form: Form) -> int:
         raise InputError(f"{args.model} does not say which widths were trained: name them with --widths.")
     _keep_others_files(args.output)
     stem = f"{type(source.network).__name__.lower()}_x{source.network.scale}"
+    jobs = {args.output / f"{stem}_w{width:.4g}{suffix}": width for width in widths for suffix in suffixes}
+    keep_existing(jobs, args.overwrite)
     files: list[Written] = []
-    for width in dict.fromkeys(widths):
-        for suffix in suffixes:
-            path = args.output / f"{stem}_w{width:.4g}{suffix}"
-            files.append(export(source, path, width=width, form=form, images=args.check_images))
-            _show(files[-1])
+    for path, width in jobs.items():
+        files.append(export(source, path, width=width, form=form, images=args.check_images))
+        _show(files[-1])
     entries = _write_card(args.output / "README.md", args, source, form, files)
     atomic_write_text(args.output / "index.json", index(source, form, entries))
     return 0

@@ -87,6 +87,5 @@ def _plain(sign: str) -> str:
 
 
 def _in_ascii(error: UnicodeError) -> tuple[str, int]:
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
+    assert isinstance(error, UnicodeEncodeError)  # nothing is read through these streams
     return plain(error.object[error.start : error.end]), error.end

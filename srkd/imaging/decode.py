@@ -98,8 +98,8 @@ def odd_kind(path: Path) -> str:
         mode, frames = header.mode, header.pages
     else:
         with pillow.opened(path, str(path), kind) as image:
-            mode, frames = image.mode, pillow.frames(image)
-    return "several frames" if frames > 1 else {"P": "palette", "CMYK": "CMYK"}.get(mode, "")
+            mode, frames = image.mode, getattr(image, "n_frames", 1)
+    return "several frames" if frames > 1 and kind != "JPEG" else {"P": "palette", "CMYK": "CMYK"}.get(mode, "")
 
 
 def _format_of_file(path: Path) -> str:
@@ -136,7 +136,7 @@ def _decode(data: bytes, name: str) -> NDArray[Any]:
     elif kind == "PPM":
         return decode_pnm(data, name)
     with pillow.opened(data, name, kind) as picture:
-        _tell_of_frames(name, 1 if kind == "JPEG" else pillow.frames(picture), "frame")
+        _tell_of_frames(name, 1 if kind == "JPEG" else getattr(picture, "n_frames", 1), "frame")
         return pillow.pixels(ImageOps.exif_transpose(picture) if kind == "JPEG" else picture, name)
 
 

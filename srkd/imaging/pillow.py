@@ -52,11 +52,6 @@ def _header_read(source: io.BytesIO | Path, kind: str) -> Image.Image:
             Image.MAX_IMAGE_PIXELS = limit
 
 
-def frames(image: Image.Image) -> int:
-    """How many frames an animation has; 1 for a still image."""
-    return int(getattr(image, "n_frames", 1))
-
-
 def pixels(image: Image.Image, name: str) -> NDArray[Any]:
     """The first frame as grey [H, W], RGB [H, W, 3] or RGBA [H, W, 4], uint8 or (grey only) uint16.
 

@@ -29,7 +29,12 @@ def decode_pnm(data: bytes, name: str) -> NDArray[Any]:
             return pixels(image, name)
         shape = (image.height, image.width, 3) if image.mode == "RGB" else (image.height, image.width)
         count = math.prod(shape)
-        values = _plain(data[offset:]) if decoder == "ppm_plain" else _binary(data, offset, count, deep=maxval > 255)
+        if decoder == "ppm_plain":
+            text = re.sub(rb"#[^\r\n]*", b"", data[offset:])
+            values = np.array([int(token) for token in text.split()], np.int64)
+        else:
+            kind = np.dtype(">u2" if maxval > 255 else np.uint8)
+            values = np.frombuffer(data, kind, min(count, (len(data) - offset) // kind.itemsize), offset)
         if len(values) < count:
             raise InputError(f"the image {name} is truncated: it has {len(values):,} of {count:,} values.")
         values = values[:count].reshape(shape)
@@ -39,12 +44,3 @@ def decode_pnm(data: bytes, name: str) -> NDArray[Any]:
             return values.astype(np.uint16)
         kind = np.uint16 if maxval > 255 else np.uint8
         return np.rint(values / maxval * np.iinfo(kind).max).astype(kind)
-
-
-def _binary(data: bytes, offset: int, count: int, *, deep: bool) -> NDArray[Any]:
-    kind = np.dtype(">u2" if deep else np.uint8)
-    return np.frombuffer(data, kind, min(count, (len(data) - offset) // kind.itemsize), offset)
-
-
-def _plain(text: bytes) -> NDArray[Any]:
-    return np.array([int(token) for token in re.sub(rb"#[^\r\n]*", b"", text).split()], dtype=np.int64)

@@ -86,8 +86,7 @@ def decode_tiff(data: bytes, name: str) -> tuple[NDArray[Any], int]:
             with opened(data, name, "TIFF") as picture:  # JPEG's are RGB by tifffile; others by libtiff
                 return pixels(picture, name), pages
         image = _meant(page, _samples(page, name), name)
-        turn = TURNS.get(_orientation(page))
-        return np.ascontiguousarray(turn(image) if turn else image), pages
+        return np.ascontiguousarray(TURNS.get(_orientation(page), np.asarray)(image)), pages
 
 
 def write_tiff(path: Path, image: NDArray[Any], profile: bytes) -> None:
@@ -175,8 +174,7 @@ def _layout(page: TiffPage) -> str:
 def _samples(page: TiffPage, name: str) -> NDArray[Any]:
     """[H, W, samples] as stored."""
     if 0 in page.databytecounts:  # tifffile would fill them with zeros
-        missing = page.databytecounts.count(0)
-        raise InputError(f"the image {name} is damaged: {missing} of its strips or tiles are missing.")
+        raise InputError(f"the image {name} is damaged: some of its strips or tiles are missing.")
     values = page.asarray()
     if page.axes == "SYX":
         values = values.transpose(1, 2, 0)

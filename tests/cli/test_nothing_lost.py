@@ -29,7 +29,7 @@ def benchmark(checkpoint, folder, out, *arguments):
 
 def test_export_does_not_replace_its_source(checkpoint, tmp_path, capsys):
     before = checkpoint.read_bytes()
-    assert main(["export", str(checkpoint), "--width", "0.5", "-o", str(checkpoint)]) == 2
+    assert main(["export", str(checkpoint), "--width", "0.5", "-o", str(checkpoint), "--overwrite"]) == 2
     assert "would be replaced by its own copy" in capsys.readouterr().err
     assert checkpoint.read_bytes() == before
 
@@ -42,7 +42,7 @@ def test_a_family_does_not_replace_somebody_elses_readme(checkpoint, tmp_path, c
     assert "README.md is there and not from an export" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "project").iterdir()] == ["README.md"]
     assert main([*family, str(tmp_path / "release")]) == 0
-    assert main([*family, str(tmp_path / "release")]) == 0  # its own
+    assert main([*family, str(tmp_path / "release"), "--overwrite"]) == 0  # its own
 
 
 def test_benchmark_does_not_drop_what_it_is_not_asked_for(checkpoint, small, tmp_path, capsys):
@@ -269,3 +269,27 @@ def test_an_edit_of_a_metric_in_an_edited_checkout_is_noticed(tmp_path):
     (package / "metrics/psnr.py").write_text("2")
     assert provenance.hash_of_sources(package) != before
     assert provenance.sources() == provenance.hash_of_sources(Path(provenance.__file__).parent)
+
+
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        (["export", "{net}", "--width", "0.5", "-o", "{out}/x.pth"], ["x.pth"]),
+        (["export", "{net}", "--width", "0.5", "-o", "{out}/x.pth", "--card"], ["x.pth.md"]),
+        (["export", "{net}", "--widths", "1,0.5", "--format", "pth", "-o", "{out}"], ["edsr_x2_w0.5.pth"]),
+        (["cost", "{net}", "--no-latency", "-o", "{out}/x.json"], ["x.json"]),
+    ],
+)
+def test_files_are_replaced_only_when_asked_to(checkpoint, tmp_path, capsys, command, names):
+    out = tmp_path / "out"
+    command = [word.format(net=checkpoint, out=out) for word in command]
+    assert main(command) == 0
+    for name in names:
+        (out / name).write_text("mine")
+        if command[0] == "export" and name.endswith(".md"):
+            (out / "x.pth").unlink()
+    assert main(command) == 2
+    assert "exists: --overwrite replaces it" in capsys.readouterr().err
+    assert all((out / name).read_text() == "mine" for name in names)
+    assert main([*command, "--overwrite"]) == 0
+    assert all((out / name).read_bytes() != b"mine" for name in names)

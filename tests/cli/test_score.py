@@ -53,3 +53,18 @@ def test_exit_codes(folder, results, tmp_path, capsys):
     (results / "img1_x2.png").unlink()
     assert main(["score", str(results), str(folder), "--scale", "2"]) == 2
     assert "img1: missing" in capsys.readouterr().err
+
+
+def test_a_name_and_no_replacing(tmp_path, photo, capsys):
+    write_image(tmp_path / "SR/BSRN/Set5/a.png", photo)
+    write_image(tmp_path / "GT/a.png", photo)
+    out = tmp_path / "r.json"
+    command = ["score", str(tmp_path / "SR/BSRN/Set5"), str(tmp_path / "GT"), "--scale", "2", "-o", str(out)]
+    assert main([*command, "--name", "BSRN"]) == 0
+    assert [row["model"] for row in json.loads(out.read_text())["rows"]] == ["BSRN"]
+    before = out.read_bytes()
+    assert main(command) == 2 and "exists: --overwrite replaces it" in capsys.readouterr().err
+    assert out.read_bytes() == before
+    assert main([*command, "--overwrite"]) == 0 and out.read_bytes() != before
+    out.unlink()  # what lies beside it counts as well
+    assert main(command) == 2 and "r.csv exists" in capsys.readouterr().err
