@@ -138,11 +138,9 @@ class SRKDModel(SRModel):
         kind, options = _checked("method", METHODS, self.opt.get("method") or {})
         teachers = {} if teacher is None else {ONE_TEACHER: teacher}
         method = build_method(kind, options, student=self.net_g, teachers=teachers, pixel=self.pixel)
-        cache = getattr(method, "teacher_cache", None)
-        if cache is not None and cache.keep != "off":
+        if getattr(getattr(method, "teacher_cache", None), "keep", "off") != "off":
             raise InputError(
-                "method: teacher_cache is srkd's own trainer's: BasicSR's data loader does not say where a patch is "
-                "cut. Remove it here, or train with: srkd train -opt FILE."
+                "method: teacher_cache is srkd's own trainer's, as BasicSR's data do not say where a patch was cut."
             )
         return method
 
