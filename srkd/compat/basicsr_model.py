@@ -77,8 +77,7 @@ class SRKDModel(SRModel):
                 f"num_gpu is {opt['num_gpu']}: methods train on several GPUs with one process each; start with "
                 "torchrun and `--launcher pytorch`."
             )
-        self.iteration = 0
-        self.width = 1.0
+        self.iteration, self.width = 0, 1.0
         super().__init__(opt)
         self.widths = _widths(opt, self.net_g)
 
@@ -135,18 +134,17 @@ class SRKDModel(SRModel):
         for where, network in (("network_g", self.net_g), ("network_g_teacher", teacher)):
             if network is not None:
                 check_network(where, network, student=self.net_g, scale=self.opt["scale"])
-        kind, options = _checked("method", METHODS, self.opt.get("method") or {})
         teachers = {} if teacher is None else {ONE_TEACHER: teacher}
-        method = build_method(kind, options, student=self.net_g, teachers=teachers, pixel=self.pixel)
+        known = _checked("method", METHODS, self.opt.get("method") or {})
+        method = build_method(*known, student=self.net_g, teachers=teachers, pixel=self.pixel)
         if getattr(getattr(method, "teacher_cache", None), "keep", "off") != "off":
             raise InputError(
-                "method: teacher_cache is srkd's own trainer's, as BasicSR's data do not say where a patch was cut."
+                "method: teacher_cache is srkd's own trainer's: BasicSR does not say where a patch is cut."
             )
         return method
 
     def _build_teacher(self) -> Network | None:
-        block = self.opt.get("network_g_teacher")
-        if block is None:
+        if (block := self.opt.get("network_g_teacher")) is None:
             return None
         if self.teacher_file["path"] is None:
             raise InputError("network_g_teacher is given without its weights: set path.pretrain_network_g_teacher.")
@@ -183,8 +181,7 @@ class SRKDModel(SRModel):
         losses = self.parallel(Batch(self.lq, self.gt))
         self.method.total(losses, progress).backward()
         self.log_dict: dict[str, float] = self.reduce_loss_dict(losses)
-        bad = [name for name, value in self.log_dict.items() if not math.isfinite(value)]
-        if bad:
+        if bad := [name for name, value in self.log_dict.items() if not math.isfinite(value)]:
             raise WorkError(f"loss {', '.join(bad)} became infinite or not a number at iteration {current_iter:,}.")
         self.optimizer_g.step()
         if self.ema_decay > 0:
