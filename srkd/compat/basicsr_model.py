@@ -138,9 +138,7 @@ class SRKDModel(SRModel):
         known = _checked("method", METHODS, self.opt.get("method") or {})
         method = build_method(*known, student=self.net_g, teachers=teachers, pixel=self.pixel)
         if getattr(getattr(method, "teacher_cache", None), "keep", "off") != "off":
-            raise InputError(
-                "method: teacher_cache is srkd's own trainer's: BasicSR does not say where a patch is cut."
-            )
+            raise InputError("method: teacher_cache is srkd's own trainer's: BasicSR tells no patch's place.")
         return method
 
     def _build_teacher(self) -> Network | None:
