@@ -340,7 +340,7 @@ MISTAKES: list[tuple[str, str]] = [
     ),
     (
         "cost net.pth --size 180",
-        "--size is height x width of the input, such as 180x320; it is '180'.",
+        "--size is height x width of the input, such as 180x320, not '180'.",
     ),
     (
         "cost net.pth --precision fp16 --device cpu",
