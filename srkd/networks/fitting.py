@@ -79,6 +79,17 @@ def fitting(found: Sequence[Place], shapes: Shapes) -> Place | None:
     return next((part for part in _parts(found, shapes) if shapes_of(part.params) == dict(shapes)), None)
 
 
+def rivals(found: Sequence[Place], shapes: Shapes) -> list[Place]:
+    """The places that all fit `shapes` with other values, averaged ones left out: which of them is meant is a guess."""
+    different: list[Place] = []
+    for part in _parts(found, shapes):
+        if _is_average(part.describe()) or shapes_of(part.params) != dict(shapes):
+            continue
+        if not any(all(value.equal(other.params[name]) for name, value in part.params.items()) for other in different):
+            different.append(part)
+    return different
+
+
 def nearest(found: Sequence[Place], shapes: Shapes) -> Place | None:
     """The place most of whose tensors, behind a prefix, are in `shapes`; None where there is no place at all."""
 

@@ -23,7 +23,7 @@ from srkd.atomic import atomic_path
 from srkd.contents import KEPT_HERE, require_numbers, require_plain
 from srkd.networks.building import build_described, build_network, builtin, compare_unseen, different_options
 from srkd.networks.dialects import Converted, check_mean, complete, known_res_scale
-from srkd.networks.fitting import Place, Shapes, fitting, nearest, places, shapes_of
+from srkd.networks.fitting import Place, Shapes, fitting, nearest, places, rivals, shapes_of
 from srkd.networks.reading import Weights, read_weights
 from srkd.networks.slim import Network
 from srkd.plugins import plugin_of
@@ -74,6 +74,14 @@ def load_params(network: torch.nn.Module, weights: Weights, *, strict: bool = Tr
 def _source(weights: Weights, shapes: Shapes) -> Place:
     """The tensors of a file that belong into a network of these shapes; says in the log where they lay."""
     read = Place((), weights.params)
+    if not weights.described and len(others := rivals(weights.places, shapes)) > 1:
+        log.warning(
+            "%s holds %d networks that fit here (%s): the first is taken, or the averaged one. Save the one you mean "
+            "in a file of its own.",
+            weights.path,
+            len(others),
+            ", ".join(other.describe() or "the outermost" for other in others),
+        )
     if shapes_of(weights.params) == dict(shapes):
         return read
     found = fitting(weights.places, shapes)

@@ -230,3 +230,16 @@ def test_weights_that_are_no_numbers_are_refused_wherever_they_come_in(network, 
         Upscaler(tmp_path / "nan.pth")
     assert Upscaler(load_network(tmp_path / "nan.pth", key="params"), precision="fp32").scale == 2
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+@pytest.mark.parametrize(
+    ("names", "warned"),
+    [(("teacher", "student"), True), (("net_g", "net_g_ema"), False), (("model", "copy_of_model"), False)],
+)
+def test_two_networks_that_fit_are_told_of(tmp_path, caplog, names, warned):
+    torch.manual_seed(0)
+    network, other = (EDSR(num_feat=4, num_block=1, upscale=2) for _ in range(2))
+    second = network if names[1].startswith("copy") else other
+    torch.save({names[0]: network.state_dict(), names[1]: second.state_dict()}, tmp_path / "two.pth")
+    load_params(EDSR(num_feat=4, num_block=1, upscale=2), read_weights(tmp_path / "two.pth"))
+    assert ("holds 2 networks that fit here (teacher, student)" in caplog.text) == warned
