@@ -39,7 +39,7 @@ clean:
 
 # BasicSR comes as a source package whose build imports torch: in pip's isolated build environment that would fetch
 # torch a second time. So torch and the build tools come first, and then everything else builds with them.
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo 'srkd needs Python 3.11 or newer and make found "$(PYTHON)" ($(shell $(PYTHON) --version 2>&1)): try make PYTHON=python3.12' >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
