@@ -167,7 +167,7 @@ def main() -> None:
     if given := worker():
         return serve_one(**given)
     args = parse(__doc__, TINY, options)
-    from srkd.inference.export import export
+    from srkd.inference.export.export import export
     from srkd.networks.edsr import EDSR
     from srkd.networks.weights import save_network
 

@@ -19,9 +19,9 @@ import torch
 from steps import ROOT, cost, run, told, train
 
 from srkd.atomic import atomic_write_text
-from srkd.inference.card import entry, model_card, protocol_results
-from srkd.inference.export import Form, Written, open_source
-from srkd.inference.parity import check_images, compare
+from srkd.inference.export.card import entry, model_card, protocol_results
+from srkd.inference.export.export import Form, Written, open_source
+from srkd.inference.export.parity import check_images, compare
 from srkd.metrics.cost import multi_adds
 from srkd.networks.weights import load_network, read_weights, save_network
 from srkd.options import load_train_options

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING
 from srkd.types import InputError
 
 if TYPE_CHECKING:
-    from srkd.inference.card import Entry
-    from srkd.inference.export import Form, Source, Written
+    from srkd.inference.export.card import Entry
+    from srkd.inference.export.export import Form, Source, Written
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -79,9 +79,9 @@ def run(args: argparse.Namespace) -> int:
     """Export, and say how exact it is."""
     from srkd.cli.display import height_width
     from srkd.evaluation.result import read_result
-    from srkd.inference.card import protocol_results
-    from srkd.inference.export import Form, open_source
-    from srkd.inference.int8 import Int8
+    from srkd.inference.export.card import protocol_results
+    from srkd.inference.export.export import Form, open_source
+    from srkd.inference.export.int8 import Int8
     from srkd.options import read_assignments
 
     family = args.all_widths or args.widths is not None
@@ -117,7 +117,7 @@ def _check(args: argparse.Namespace, family: bool) -> None:
 
 def _single(args: argparse.Namespace, source: Source, form: Form) -> int:
     from srkd.cli.display import keep_existing
-    from srkd.inference.export import export
+    from srkd.inference.export.export import export
     from srkd.signature import parse_width
 
     width = parse_width("1.0" if args.width is None else args.width)
@@ -133,8 +133,8 @@ def _single(args: argparse.Namespace, source: Source, form: Form) -> int:
 def _family(args: argparse.Namespace, source: Source, form: Form) -> int:
     from srkd.atomic import atomic_write_text
     from srkd.cli.display import keep_existing
-    from srkd.inference.card import index
-    from srkd.inference.export import SUFFIXES, export
+    from srkd.inference.export.card import index
+    from srkd.inference.export.export import SUFFIXES, export
     from srkd.signature import parse_width
 
     suffixes = [f".{name.strip().removeprefix('.')}" for name in (args.format or "onnx").split(",")]
@@ -176,7 +176,7 @@ def _write_card(
     from srkd.atomic import atomic_write_text
     from srkd.cli.display import show_line, stdout_console
     from srkd.evaluation.models import multi_adds_720p
-    from srkd.inference.card import entry, model_card, protocol_results
+    from srkd.inference.export.card import entry, model_card, protocol_results
 
     entries = [entry(written, multi_adds_720p(written.network)) for written in files]
     results = protocol_results(args.results, source) if args.results else None
@@ -187,7 +187,7 @@ def _write_card(
 
 def _show(written: Written) -> None:
     from srkd.cli.display import show_line, stdout_console
-    from srkd.inference.graph import OPSET
+    from srkd.inference.export.graph import OPSET
 
     opset = f", ONNX opset {OPSET}" if written.path.suffix == ".onnx" else ""
     int8 = f"int8: {written.quantised}. " if written.quantised else ""

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from srkd.inference.export import export
+from srkd.inference.export.export import export
 from srkd.inference.forward import upscale_image
 from srkd.networks.slim import narrow
 from srkd.networks.weights import load_network, save_network

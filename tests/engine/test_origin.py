@@ -7,7 +7,7 @@ from srkd.data.batches import TrainBatches
 from srkd.engine.checkpoint import load_state
 from srkd.engine.origin import Origin, hash_of_order, hash_of_weights
 from srkd.evaluation.models import load_models
-from srkd.inference.export import export
+from srkd.inference.export.export import export
 from srkd.networks.edsr import EDSR
 from srkd.networks.weights import load_network, origin_of, read_weights, save_network
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from srkd.inference.export import export
+from srkd.inference.export.export import export
 from srkd.inference.upscaler import Upscaler
 from srkd.inference.widths import trained_at
 from srkd.networks.edsr import EDSR

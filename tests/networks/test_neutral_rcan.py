@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import srkd
-from srkd.inference.export import export
+from srkd.inference.export.export import export
 from srkd.networks.dialects import to_dialect
 from srkd.networks.edsr import EDSR
 from srkd.networks.fsrcnn import FSRCNN

@@ -7,10 +7,10 @@ import torch
 import srkd
 from srkd.cli import main
 from srkd.imaging.files import write_image
-from srkd.inference import int8 as module
-from srkd.inference.export import Form, export
-from srkd.inference.graph import run_onnxruntime
-from srkd.inference.int8 import Int8, read_samples
+from srkd.inference.export import int8 as module
+from srkd.inference.export.export import Form, export
+from srkd.inference.export.graph import run_onnxruntime
+from srkd.inference.export.int8 import Int8, read_samples
 from srkd.networks.fsrcnn import FSRCNN
 from srkd.networks.rcan import RCAN
 from srkd.types import InputError, WorkError

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from srkd.inference.parity import TRACED, Forward
+from srkd.inference.export.parity import TRACED, Forward
 from srkd.networks.slim import Network
 from srkd.types import InputError
 

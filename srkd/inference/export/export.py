@@ -15,7 +15,7 @@ import torch
 
 from srkd import __version__
 from srkd.atomic import atomic_path
-from srkd.inference.graph import (
+from srkd.inference.export.graph import (
     describe_onnx,
     fix_size,
     record,
@@ -25,9 +25,9 @@ from srkd.inference.graph import (
     write_onnx,
     write_pt2,
 )
-from srkd.inference.int8 import Int8, Quantised, quantise
-from srkd.inference.mobile import mobile_form
-from srkd.inference.parity import INT8, LIMITS, Forward, Parity, check_images, compare
+from srkd.inference.export.int8 import Int8, Quantised, quantise
+from srkd.inference.export.mobile import mobile_form
+from srkd.inference.export.parity import INT8, LIMITS, Forward, Parity, check_images, compare
 from srkd.inference.widths import narrowed, warn_untrained
 from srkd.networks import neutral_rcan
 from srkd.networks.dialects import to_dialect
@@ -69,7 +69,7 @@ class Form:
     """How the graph of an `.onnx` or `.pt2` file is made.
 
     Attributes:
-        mobile: fold what can be folded into the weights (`srkd.inference.mobile`).
+        mobile: fold what can be folded into the weights (`srkd.inference.export.mobile`).
         conv_transpose: of the mobile form, with PixelShuffle as transposed convolution.
         size: height and width of the only input the file takes; None: any.
         int8: of an `.onnx` file, how its convolutions are made ones of integers; None: they are not.

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from srkd.inference.card import entry, index, model_card, protocol_results
-from srkd.inference.export import Form, Source, Written
-from srkd.inference.parity import Parity
+from srkd.inference.export.card import entry, index, model_card, protocol_results
+from srkd.inference.export.export import Form, Source, Written
+from srkd.inference.export.parity import Parity
 from srkd.networks.edsr import EDSR
 from srkd.networks.fsrcnn import FSRCNN
 from srkd.networks.slim import narrow

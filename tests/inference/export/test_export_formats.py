@@ -1,3 +1,4 @@
+import importlib
 import json
 import math
 
@@ -9,14 +10,15 @@ import torch
 from srkd import __version__
 from srkd.evaluation.models import through
 from srkd.evaluation.protocols import protocol_of
-from srkd.inference import export as module
-from srkd.inference import graph
-from srkd.inference.export import Form, Source, export, open_source
-from srkd.inference.parity import Parity
+from srkd.inference.export import Form, Source, export, graph, open_source
+from srkd.inference.export.parity import Parity
 from srkd.networks.edsr import EDSR
 from srkd.networks.fsrcnn import FSRCNN
 from srkd.networks.weights import load_network, read_weights, save_network
 from srkd.types import InputError, WorkError
+
+# the package names its function as the file is named
+export_module = importlib.import_module("srkd.inference.export.export")
 
 
 @pytest.fixture
@@ -185,7 +187,7 @@ def test_luma_networks(tmp_path, onnxruntime):
 def test_a_file_that_differs_is_not_kept(network, tmp_path, monkeypatch):
     path = tmp_path / "small.pth"
     path.write_bytes(b"the old one")
-    monkeypatch.setattr(module, "load_network", lambda path: lambda x: load_network(path)(x) + 2e-5)
+    monkeypatch.setattr(export_module, "load_network", lambda path: lambda x: load_network(path)(x) + 2e-5)
     with pytest.raises(
         WorkError, match=r"is not written: its output differs .* when PyTorch runs it; allowed is 1e-05"
     ):
@@ -198,14 +200,14 @@ def test_one_runtime_that_differs_is_enough(network, tmp_path, monkeypatch, onnx
         right = graph.run_onnx(path)["onnxruntime"]
         return {"onnxruntime": right, "another": lambda x: right(x) + 2e-3}
 
-    monkeypatch.setattr(module, "run_onnx", two)
+    monkeypatch.setattr(export_module, "run_onnx", two)
     with pytest.raises(WorkError, match="when another runs it"):
         export(network, tmp_path / "small.onnx", width=0.5)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_nan_is_a_difference(network, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "load_network", lambda path: lambda x: load_network(path)(x) * math.nan)
+    monkeypatch.setattr(export_module, "load_network", lambda path: lambda x: load_network(path)(x) * math.nan)
     with pytest.raises(WorkError):
         export(network, tmp_path / "small.pth")
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from srkd.inference.mobile import mobile_form, shuffle_by_convolution
+from srkd.inference.export.mobile import mobile_form, shuffle_by_convolution
 from srkd.networks.carn import CARN
 from srkd.networks.edsr import EDSR
 from srkd.networks.fsrcnn import FSRCNN

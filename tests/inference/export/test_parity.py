@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from srkd.imaging.files import write_image
-from srkd.inference.parity import LIMITS, TRACED, Limit, Parity, check_images, compare
+from srkd.inference.export.parity import LIMITS, TRACED, Limit, Parity, check_images, compare
 
 
 def test_compare_measures_the_largest_difference_over_all_images():

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from srkd import __version__
-from srkd.inference.export import Form, Source, Written, colour_order
-from srkd.inference.parity import Parity
+from srkd.inference.export.export import Form, Source, Written, colour_order
+from srkd.inference.export.parity import Parity
 from srkd.metrics.cost import parameters
 from srkd.types import InputError
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from srkd.imaging.color import rgb_to_ycbcr
 from srkd.imaging.files import list_images, read_image, to_rgb8
 from srkd.imaging.resize import imresize, mod_crop
-from srkd.inference.graph import quiet, run_onnxruntime
+from srkd.inference.export.graph import quiet, run_onnxruntime
 from srkd.metrics.psnr import psnr
 from srkd.types import InputError, WorkError
 
