@@ -9,7 +9,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: install demo report test check clean
+.PHONY: install demo report web test check clean
 
 install: $(STAMP)
 
@@ -21,6 +21,10 @@ demo: $(STAMP)
 report: $(STAMP)
 	$(BIN)/srkd report docs/results/switchable_x4/benchmark.json \
 	  docs/results/distillation_x4_cpu-evening/benchmark.json -o results/report.html
+
+# Pages that upscale in the browser with the networks that come with the package: results/web-x2/, results/web-x4/.
+web: $(STAMP)
+	for scale in 2 4; do $(BIN)/srkd export switchable-x$$scale --web results/web-x$$scale --overwrite || exit; done
 
 # One thread each: the workers share the cores.
 test: check

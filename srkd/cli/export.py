@@ -7,6 +7,7 @@ srkd export net_g_latest.pth --width 0.5 -o small.onnx            (needs: pip in
 srkd export net_g_latest.pth --mobile --size 180x320 -o phone.onnx  (docs/deploy.md: ncnn, LiteRT)
 srkd export net_g_latest.pth --int8 -o small.onnx                 (8-bit integers; --calibrate PHOTOS/)
 srkd export net_g_latest.pth --all-widths -o release/             (every trained width, index.json, README.md)
+srkd export net_g_latest.pth --web page/                          (a page that upscales in the browser)
 srkd export theirs.pt --network res_scale=0.1 -o ours.pth         (from EDSR-PyTorch, torchSR or CSD)
 srkd export net_g_latest.pth --dialect csd -o theirs.pth          (for them)
 srkd export net_g_latest.pth --dialect spandrel -o comfy.pth      (for ComfyUI, chaiNNer and others that use spandrel)
@@ -33,13 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Model, widths, file or folder, form, and what the card says."""
     parser.add_argument("model", type=Path, metavar="MODEL", help="checkpoint")
     parser.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help=".pth, .safetensors, .onnx or .pt2; or a folder",
+        "-o", "--output", type=Path, metavar="FILE", help=".pth, .safetensors, .onnx or .pt2; or a folder"
     )
+    parser.add_argument("--web", type=Path, metavar="FOLDER", help="instead of -o: a page that upscales in the browser")
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
     parser.add_argument("--width", help="share of the channels, such as 0.5 or 1/3 (default 1.0)")
     parser.add_argument("--all-widths", action="store_true", help="every trained width, into the folder -o")
@@ -97,12 +94,22 @@ def run(args: argparse.Namespace) -> int:
     if args.results:
         read_result(args.results)
         protocol_results(args.results, source)  # a wrong file is known before the work, not after it
+    if args.web:
+        return _page(args, source, form)
     return _family(args, source, form) if family else _single(args, source, form)
 
 
 def _check(args: argparse.Namespace, family: bool) -> None:
     if args.all_widths and args.widths is not None:
         raise InputError("--all-widths and --widths exclude each other.")
+    if args.web:
+        others = {"-o": args.output, "--width": args.width, "--dialect": args.dialect, "--format": args.format}
+        given = [name for name, value in {**others, "--card": args.card, "--results": args.results}.items() if value]
+        if given:
+            raise InputError(f"--web writes a whole folder: leave {' and '.join(given)} out.")
+        return
+    if args.output is None:
+        raise InputError("say where it goes: -o FILE (.pth, .safetensors, .onnx or .pt2), -o FOLDER or --web FOLDER.")
     if family and (args.width is not None or args.dialect):
         raise InputError(f"{'--width' if args.width is not None else '--dialect'} is for a single file.")
     if family and args.output.suffix and not args.output.is_dir():
@@ -135,16 +142,13 @@ def _family(args: argparse.Namespace, source: Source, form: Form) -> int:
     from srkd.cli.display import keep_existing
     from srkd.inference.export.card import index
     from srkd.inference.export.export import SUFFIXES, export
-    from srkd.signature import parse_width
 
     suffixes = [f".{name.strip().removeprefix('.')}" for name in (args.format or "onnx").split(",")]
     unknown = [suffix for suffix in suffixes if suffix not in SUFFIXES]
     if unknown:
         allowed = ", ".join(suffix[1:] for suffix in SUFFIXES)
         raise InputError(f"--format: unknown {unknown[0][1:]!r}; allowed: {allowed}.")
-    widths = [parse_width(text) for text in args.widths.split(",")] if args.widths else source.network.trained_widths
-    if not widths:
-        raise InputError(f"{args.model} does not say which widths were trained: name them with --widths.")
+    widths = _widths(args, source)
     _keep_others_files(args.output)
     stem = f"{type(source.network).__name__.lower()}_x{source.network.scale}"
     jobs = {args.output / f"{stem}_w{width:.4g}{suffix}": width for width in widths for suffix in suffixes}
@@ -156,6 +160,43 @@ def _family(args: argparse.Namespace, source: Source, form: Form) -> int:
     entries = _write_card(args.output / "README.md", args, source, form, files)
     atomic_write_text(args.output / "index.json", index(source, form, entries))
     return 0
+
+
+def _page(args: argparse.Namespace, source: Source, form: Form) -> int:
+    from rich.progress import BarColumn, DownloadColumn, TextColumn
+
+    from srkd.cli.display import keep_existing, progress_bar, show_line, stdout_console
+    from srkd.inference.export.web import RUNTIME, files_of, write_page
+
+    widths = _widths(args, source)
+    keep_existing([args.web / name for name in files_of(widths)], args.overwrite)
+    with progress_bar(TextColumn(RUNTIME.what), BarColumn(), DownloadColumn()) as bar:
+        task = bar.add_task("", visible=False)
+        write_page(
+            source,
+            args.web,
+            widths,
+            form=form,
+            images=args.check_images,
+            progress=lambda arrived, total: bar.update(task, completed=arrived, total=total, visible=True),
+            written=_show,
+        )
+    show_line(
+        stdout_console(),
+        f"{args.web / 'index.html'}: the page. Try it: python3 -m http.server --directory {args.web}, "
+        "then open http://localhost:8000. To publish it, copy the folder to any web server.",
+    )
+    return 0
+
+
+def _widths(args: argparse.Namespace, source: Source) -> Sequence[float]:
+    """Those named, or those that were trained."""
+    from srkd.signature import parse_width
+
+    widths = [parse_width(text) for text in args.widths.split(",")] if args.widths else source.network.trained_widths
+    if not widths:
+        raise InputError(f"{args.model} does not say which widths were trained: name them with --widths.")
+    return widths
 
 
 def _keep_others_files(folder: Path) -> None:

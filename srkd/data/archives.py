@@ -12,7 +12,7 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
@@ -37,7 +37,9 @@ class _Member(NamedTuple):
     open: Callable[[], IO[bytes]]
 
 
-def unpack(archive: Path, target: Path, *, inside: str = "", progress: Progress | None = None) -> int:
+def unpack(
+    archive: Path, target: Path, *, inside: str = "", only: Collection[str] = (), progress: Progress | None = None
+) -> int:
     """Make the folder `target` of what the archive has below its folder `inside` (all of it if that is empty).
 
     Files are unpacked into a temporary folder beside `target`, which is renamed in the end.
@@ -46,6 +48,7 @@ def unpack(archive: Path, target: Path, *, inside: str = "", progress: Progress 
         archive: a .zip, or a .tar, compressed or not.
         target: must not exist.
         inside: for example `benchmark/Set5`.
+        only: names below `inside`; all of them must be there. Empty: everything.
         progress: told how far it is.
 
     Returns:
@@ -57,7 +60,9 @@ def unpack(archive: Path, target: Path, *, inside: str = "", progress: Progress 
     prefix = f"{inside.strip('/')}/" if inside.strip("/") else ""
     with disk_errors(target), _members(archive) as members:
         wanted = [(member, member.name.removeprefix(prefix)) for member in members if member.name.startswith(prefix)]
-        if not wanted:
+        if only:
+            wanted = [(member, place) for member, place in wanted if place in only]
+        if len(wanted) < max(len(only), 1):
             raise WorkError(f"{archive} has no files{f' in {inside}/' if inside else ''}: it is not what it should be.")
         total, written = sum(member.size for member, _ in wanted), 0
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -26,6 +26,22 @@ def test_export(suffix, checkpoint, network, tmp_path, capsys):
         assert torch.equal(load_network(out)(x), network(x, 0.5))
 
 
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ([], "-o FILE (.pth, .safetensors, .onnx or .pt2), -o FOLDER or --web FOLDER"),
+        (["--web", "page", "--width", "0.5", "--card"], "leave --width and --card out"),
+        (["--web", "page", "-o", "x.onnx"], "leave -o out"),
+        (["--web", "page", "--widths", "0.5", "--size", "90x160"], "--web takes no --size"),
+    ],
+)
+def test_where_it_goes_is_said_once(checkpoint, extra, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", str(checkpoint), *extra]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "page").exists()
+
+
 def test_wrong_input_exits_2(checkpoint, tmp_path, capsys):
     for extra, message in (
         (["-o", str(tmp_path / "x.pt")], "allowed: .pth, .safetensors, .onnx, .pt2"),
