@@ -51,5 +51,5 @@ $(STAMP): pyproject.toml constraints.txt Makefile
 	@echo 'Installing into .venv: about 2 minutes and 6 GB the first time, seconds after a change of pyproject.toml.'
 	@$(PYTHON) -m venv .venv
 	@$(PIP_INSTALL) torch torchvision numpy cython setuptools wheel hatchling editables
-	@$(PIP_INSTALL) --no-build-isolation --editable '.[dev,export,plot,spandrel]'
+	@$(PIP_INSTALL) --no-build-isolation --editable '.[dev,export,heic,plot,spandrel]'
 	@touch $@

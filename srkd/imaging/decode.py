@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageOps
 
-from srkd.imaging import pillow, tiff
+from srkd.imaging import heic, pillow, tiff
 from srkd.imaging.pnm import decode_pnm
 from srkd.imaging.size import check_pixels
 from srkd.types import InputError
@@ -68,6 +68,8 @@ def image_format(data: bytes) -> str:
         return "WEBP"
     if data[4:12] in (b"ftypavif", b"ftypavis"):
         return "AVIF"
+    if heic.is_heic(data):
+        return "HEIF"
     return next((known for magic, known in _FORMATS.items() if data.startswith(magic)), "")
 
 
@@ -115,11 +117,12 @@ def _refuse(data: bytes, name: str) -> str:
     if not data:
         raise InputError(f"the image {name} is empty (0 bytes).")
     known = "PNG, JPEG, TIFF, WebP, AVIF, BMP, GIF, JPEG 2000, PBM, PGM, PPM"
-    other = next((what for magic, what in _NOT_READ.items() if data.startswith(magic)), "")
+    other, extra = next((what for magic, what in _NOT_READ.items() if data.startswith(magic)), ""), ""
     if data[4:8] == b"ftyp":
-        other = f"a file of the kind {data[8:12].decode('latin-1')!r} (HEIC, or a video)"
+        other = f"a file of the kind {data[8:12].decode('latin-1')!r} (a video, or HEIC without its reader)"
+        extra = ' For HEIC photographs: pip install -e ".[heic]".'
     reason = f"{other}, which srkd does not read; convert it to PNG" if other else "not an image, or damaged"
-    raise InputError(f"the image {name} cannot be read: it is {reason}. Formats read: {known}.")
+    raise InputError(f"the image {name} cannot be read: it is {reason}. Formats read: {known}.{extra}")
 
 
 def _decode(data: bytes, name: str) -> NDArray[Any]:
@@ -135,6 +138,10 @@ def _decode(data: bytes, name: str) -> NDArray[Any]:
         return image
     elif kind == "PPM":
         return decode_pnm(data, name)
+    elif kind == "HEIF":
+        with pillow.opened(data, name, kind) as picture:  # not too large, and its header is whole
+            _tell_of_frames(name, getattr(picture, "n_frames", 1), "picture")
+        return heic.pixels(data, name)
     with pillow.opened(data, name, kind) as picture:
         _tell_of_frames(name, 1 if kind == "JPEG" else getattr(picture, "n_frames", 1), "frame")
         return pillow.pixels(ImageOps.exif_transpose(picture) if kind == "JPEG" else picture, name)

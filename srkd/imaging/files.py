@@ -8,6 +8,7 @@ A file's first bytes say what it is, not its suffix. Each format has one reader,
 - TIFF: tifffile, with imagecodecs for LZW, JPEG and other compressions. It alone reads every layout (strips, tiles,
   planes, 1 to 16 bits, BigTIFF); `imaging.tiff` turns its samples into RGB, or refuses them by name;
 - PBM, PGM, PPM: Pillow up to 8 bits; above, its header and the values themselves, as Pillow cuts colours to 8 bits;
+- HEIC: libheif through pillow-heif, where the extra `heic` is installed (`imaging.heic`);
 - WebP, BMP, GIF, AVIF, JPEG 2000: Pillow, which knows palettes, transparency and bit fields.
 
 What becomes of the odd kinds:
@@ -51,7 +52,7 @@ __all__ = [
 
 IMAGE_SUFFIXES = (
     *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".j2k", ".webp", ".avif", ".gif", ".bmp", ".dib"),
-    *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"),
+    *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".heic", ".heif"),
 )
 """Suffixes that count as images in a folder, lower case: of every format that is read."""
 
