@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from srkd.missing import not_there
 from srkd.types import InputError
 
 VARIABLE = "SRKD_PLUGINS"
@@ -26,10 +27,12 @@ def import_plugin(name: str) -> None:
         InputError: it is not there, or fails; whatever it does wrong is the user's to read.
     """
     folder, module = Path.cwd(), name
+    if not name.endswith(".py") and Path(name).is_file():
+        raise InputError(f"plugin {name} is no module: one is named by its file, FILE.py, or by what `import` takes.")
     if name.endswith(".py"):
         path = Path(name).absolute()
         if not path.is_file():
-            raise InputError(f"plugin {name} does not exist.")
+            raise InputError(not_there(name, "plugin", wanted=lambda file: file.suffix == ".py"))
         folder, module = path.parent, path.stem
         known = getattr(sys.modules.get(module), "__file__", None)
         if known is not None and Path(known).resolve() != path.resolve():
@@ -39,7 +42,10 @@ def import_plugin(name: str) -> None:
     try:
         importlib.import_module(module)
     except Exception as error:
-        raise InputError(f"cannot import {name!r}: {type(error).__name__}: {error}.") from None
+        looked = " It is looked for in the current folder and where Python finds its packages; FILE.py names a file."
+        absent = isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]
+        advice = looked if absent else ""
+        raise InputError(f"cannot import {name!r}: {type(error).__name__}: {error}.{advice}") from None
 
 
 def is_imported(name: str) -> bool:

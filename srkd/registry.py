@@ -21,8 +21,8 @@ class Registry(Generic[T]):
         kind: the word used in messages, for example "network".
         package: the package (or module) scanned for components at the first look-up.
         doors: modules by the word that names begin with which lead to components from elsewhere: `word` or `word.NAME`
-            is what the module's `component(NAME)` returns, and `offer(NAME)` says whether it has one of that name. They
-            are imported when they are asked for.
+            is what the module's `component(NAME)` returns, and `offer(NAME)` says whether it has one of that name, and
+            how to come by it. They are imported when they are asked for.
     """
 
     def __init__(self, kind: str, package: str, *, doors: Mapping[str, str] | None = None) -> None:
@@ -60,12 +60,13 @@ class Registry(Generic[T]):
 
     def _unknown(self, name: str) -> str:
         """What there is, and every other way to a component: through a door, and from a plugin."""
-        elsewhere = [importlib.import_module(module).offer(name) for module in self.doors.values()]
-        near = did_you_mean(name, [*self._components, *self.doors])
+        offers = [importlib.import_module(module).offer(name) for module in self.doors.values()]
+        found = next((how for has_it, how in offers if has_it), "")
+        near = f" {found}" if found else did_you_mean(name, [*self._components, *self.doors])
+        others = "".join(f" {how}" for _, how in offers if how != found)
         return (
-            f"unknown {self.kind} {name!r}.{near} Available: {', '.join(sorted(self._components))}. "
-            f"{''.join(elsewhere)}One of your own comes from a plugin: `plugins: [MODULE]` in an option file, or "
-            "--plugin MODULE."
+            f"unknown {self.kind} {name!r}.{near} Available: {', '.join(sorted(self._components))}.{others} "
+            "Your own: `plugins: [MODULE]` in an option file, or --plugin MODULE."
         )
 
     def _scan(self) -> None:

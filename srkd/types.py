@@ -8,7 +8,8 @@ Images in tensors are RGB in [0, 1]; images in arrays are RGB(A) or grey, uint8 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -76,19 +77,28 @@ Losses = dict[str, "Tensor"]
 """Raw (unweighted) named scalars of one step; a name may end in `@width`, for example `l_pix@0.5`."""
 
 
-def did_you_mean(name: str, allowed: Iterable[str]) -> str:
+def did_you_mean(name: str, allowed: Iterable[str], *, cutoff: float = 0.65) -> str:
     """Return `" Did you mean 'x'?"` for the nearest allowed name, or the empty string where none is near."""
     names = list(allowed)
     if name in names:
         return ""
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.65)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=cutoff)
     if not near:  # case and underscores are the commonest slips: EDSr, edsr, ema-decay
         folded = {other.lower().replace("-", "_"): other for other in names}
         near = [folded[key] for key in [name.lower().replace("-", "_")] if key in folded]
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
+@contextmanager
+def located(where: str) -> Generator[None]:
+    """Have an `InputError` begin with the option that it is about."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+
+
 def shortened(value: Any) -> str:
-    """`repr(value)`, cut in its middle where it is longer than a message bears."""
-    text = repr(value)
+    """A value as an option file has it, cut in its middle where it is longer than a message bears."""
+    text = {"None": "null", "True": "true", "False": "false"}.get(repr(value), repr(value))
     return text if len(text) <= 120 else f"{text[:80]} … {text[-30:]}"

@@ -13,6 +13,7 @@ from typing import Any
 
 from srkd import __version__
 from srkd.allocator import tune_allocator
+from srkd.cli.common import Parser
 from srkd.cli.streams import prepare_streams
 from srkd.plugins import plugins_named
 from srkd.types import InputError, WorkError, did_you_mean
@@ -87,7 +88,7 @@ def _command(arguments: list[str]) -> int:
             raise InputError(f"unknown command {name!r}.{did_you_mean(name, COMMANDS)} Known: {', '.join(COMMANDS)}.")
         tune_allocator()
         module = importlib.import_module(f"srkd.cli.{COMMANDS[name][0]}")
-        parser = argparse.ArgumentParser(
+        parser = Parser(
             prog=f"srkd {name}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )  # fmt: skip

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from srkd.cli.common import add_device, add_models, add_sets, add_widths, sort_out
-from srkd.types import InputError
+from srkd.types import InputError, located
 
 if TYPE_CHECKING:
     from srkd.evaluation.models import Model
@@ -251,8 +251,9 @@ def _from_file(args: argparse.Namespace) -> Job:
     network = build_network(opt.network_g.type, opt.network_g.args)
     if network.scale != opt.scale:
         raise InputError(f"{args.opt}: network_g is a ×{network.scale} network, but scale is {opt.scale}.")
-    weights = read_weights(opt.path.pretrain_network_g, opt.path.param_key_g)
-    skipped = load_params(network, weights, strict=opt.path.strict_load_g)
+    with located("path.pretrain_network_g"):
+        weights = read_weights(opt.path.pretrain_network_g, opt.path.param_key_g)
+        skipped = load_params(network, weights, strict=opt.path.strict_load_g)
     if skipped:
         warn(console, f"{weights.path}: {len(skipped)} tensors do not fit and keep random values: {', '.join(skipped)}")
     trained = weights.meta.get("widths")

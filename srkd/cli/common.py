@@ -6,9 +6,36 @@ import argparse
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+
+from srkd.types import InputError, did_you_mean
 
 _MODEL = re.compile(r".*\.(?:pth|pt|ckpt|safetensors|onnx|pt2)", re.IGNORECASE)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that says in one sentence what is wrong, without the whole usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise `InputError` with `message` in plain words."""
+        name, _, said = message.removeprefix("argument ").partition(": ")
+        wrong = re.match(r"invalid (\w+)(?: value)?: '(.*?)'(?: \(choose from (.*)\))?$", said)
+        if wrong and wrong[1] == "choice":
+            allowed = re.findall(r"[^', ]+", wrong[3])
+            text = f"{name}: {wrong[2]!r} is not known.{did_you_mean(wrong[2], allowed)} Allowed: {', '.join(allowed)}."
+        elif wrong:
+            kind = {"int": "whole number", "float": "number"}.get(wrong[1], wrong[1])
+            text = f"{name}: {wrong[2]!r} is no {kind}."
+        elif name == "unrecognized arguments":
+            known = {flag.lstrip("-"): flag for flag in re.findall(r"(?<=[\s/\[])--?\w[\w-]*", self.format_help())}
+            near = did_you_mean(said.split()[0].partition("=")[0].lstrip("-"), known)
+            near = re.sub("'(.+)'", lambda found: known[found[1]], near)  # with its dashes
+            text = f"{said} is not known here.{near}"
+        elif name == "the following arguments are required":
+            text = f"{said} is missing."
+        else:
+            text = f"{message}."
+        raise InputError(f"{text} `{self.prog} --help` lists what it takes.")
 
 
 class Words(argparse.Action):

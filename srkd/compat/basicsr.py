@@ -68,15 +68,15 @@ def component(name: str) -> Callable[..., Foreign]:
     return _builder(f"basicsr.{name}", networks[known])
 
 
-def offer(name: str) -> str:
-    """A sentence on whether BasicSR has a network of this name, for whoever asked for it without `basicsr.`."""
+def offer(name: str) -> tuple[bool, str]:
+    """Whether BasicSR has a network of this name, and a sentence on it, for who asked for one without `basicsr.`."""
     try:
         _, usable = _networks()
     except InputError:
-        return "BasicSR's networks are basicsr.NAME, where it is installed. "
+        return False, "BasicSR's: basicsr.NAME, where it is installed."
     if near := {name, f"{name}_basicsr"} & {*usable}:
-        return f"BasicSR has one of this name: `type: basicsr.{near.pop()}`. "
-    return f"BasicSR's are basicsr.NAME; {name!r} is none of them. "
+        return True, f"BasicSR has one of this name: `type: basicsr.{near.pop()}`."
+    return False, f"BasicSR's: basicsr.NAME ({name!r} is none of them)."
 
 
 def _networks() -> tuple[dict[str, Callable[..., Any]], list[str]]:

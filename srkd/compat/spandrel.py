@@ -32,10 +32,10 @@ def component(name: str) -> Callable[..., Foreign]:
     return spandrel
 
 
-def offer(name: str) -> str:
-    """A sentence on what this door leads to, whatever `name` was asked for."""
+def offer(name: str) -> tuple[bool, str]:
+    """No network by name, and a sentence on what this door leads to."""
     del name
-    return "A weight file that spandrel recognises is a teacher as `{type: spandrel, path: FILE}`. "
+    return False, "As a teacher, a weight file that spandrel knows: `{type: spandrel, path: FILE}`."
 
 
 def spandrel(*, path: str) -> Foreign:

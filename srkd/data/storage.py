@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from srkd.imaging.decode import image_size
 from srkd.imaging.files import decode_image, list_images, read_image, to_rgb8
+from srkd.missing import not_there
 from srkd.types import InputError
 
 RGB8 = NDArray[np.uint8]
@@ -131,7 +132,7 @@ def stored_images(root: Path) -> dict[str, StoredImage]:
 def meta_names(path: Path) -> list[str]:
     """Stems listed in a meta-information file, in its order; a size after the name is optional."""
     if not path.is_file():
-        raise InputError(f"meta-information file {path} does not exist.")
+        raise InputError(not_there(path, "meta-information file", wanted=lambda file: file.suffix == ".txt"))
     lines = (line.strip() for line in _lines(path))
     names = [Path(match["name"] if (match := META_LINE.match(line)) else line).stem for line in lines if line]
     if not names:

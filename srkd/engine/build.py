@@ -33,6 +33,7 @@ from srkd.engine.validation import Metric, Validator
 from srkd.inference.precision import fastest_for_training
 from srkd.methods.assemble import build_method, check_network
 from srkd.methods.base import ONE_TEACHER, Method
+from srkd.networks.pretrained import resolve
 from srkd.networks.slim import Network
 from srkd.networks.weights import build_network, load_params, read_weights
 from srkd.options import Component, TrainOptions
@@ -186,10 +187,10 @@ def load_pretrained(
         return
     try:
         weights = read_weights(path, key)
+        skipped = load_params(network, weights, strict=strict)
     except InputError as error:
-        first = "" if Path(path).exists() else " If it is what another option file makes, run that one first."
+        first = "" if resolve(path).exists() else " If it is what another option file makes, run that one first."
         raise InputError(f"{where}: {error}{first}") from None
-    skipped = load_params(network, weights, strict=strict)
     log.info("Loaded %s%s into %s.", path, f" ({weights.key})" if weights.key else "", type(network).__name__)
     if skipped:
         log.warning("Skipped %d tensors of unequal size: %s.", len(skipped), ", ".join(skipped))

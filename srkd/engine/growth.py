@@ -10,7 +10,7 @@ from srkd.networks.slim import Network
 from srkd.networks.weights import load_network
 from srkd.options import TrainOptions
 from srkd.registry import OPTIMIZERS
-from srkd.types import InputError
+from srkd.types import InputError, located
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,8 @@ def grow(network: Network, path: str, opt: TrainOptions) -> bool:
     if width is None:
         return False
     where = f"path.pretrain_network_g ({path})"
-    small = load_network(path, key=opt.path.param_key_g)
+    with located("path.pretrain_network_g"):
+        small = load_network(path, key=opt.path.param_key_g)
     if small.num_feat == network.num_feat:
         return False
     kept = _channels(network, width)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from srkd.evaluation.result import BICUBIC, Result, Row, read_result
+from srkd.missing import not_there
 from srkd.signature import parse_width
 from srkd.types import InputError, did_you_mean
 
@@ -235,7 +236,7 @@ def _expand(text: str) -> list[Path]:
             raise InputError(f"the folder {path} has no result file (.json).")
         found += inside
     if not found:
-        raise InputError(f"there is no result file {text}.")
+        raise InputError(not_there(text, "the result file", wanted=lambda path: path.suffix == ".json"))
     return found
 
 

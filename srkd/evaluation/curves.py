@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from srkd.missing import read_text
 from srkd.types import InputError
 
 METRICS_FILE = "metrics.jsonl"
@@ -42,16 +43,13 @@ def read_run(path: str | Path) -> Run:
     path = Path(path)
     if path.is_dir():
         path = path / METRICS_FILE
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"the training log {path} cannot be read: {error}.") from None
+    lines = read_text(path, "the training log").splitlines()
     run = Run(path.resolve().parent.name)
     for number, line in enumerate(lines, start=1):
         try:
             _add(run, json.loads(line))
         except (ValueError, KeyError, TypeError):
-            if number < len(lines):
+            if number < max(len(lines), 2):  # a log begins with a whole line
                 raise InputError(f"{path}, line {number} is not what srkd train writes: {line[:80]!r}.") from None
     return run
 

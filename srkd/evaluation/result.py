@@ -19,6 +19,7 @@ from pydantic.dataclasses import dataclass
 
 from srkd.data.degradation import Degradation
 from srkd.metrics.metric import Metric, metric_of
+from srkd.missing import read_text
 from srkd.types import InputError, WorkError
 
 SCHEMA = 2
@@ -177,13 +178,7 @@ def read_result(path: str | Path) -> Result:
         InputError: it is missing, damaged, or no result file; the message names the file and the key.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"the result file {path} cannot be read: {error.strerror}.") from None
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON, hence no result file: {error}.") from None
-    return parse_result(text, path)
+    return parse_result(read_text(path, "the result file"), path)
 
 
 def parse_result(text: str, path: Path) -> Result:

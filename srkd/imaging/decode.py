@@ -16,6 +16,7 @@ from PIL import ImageOps
 from srkd.imaging import heic, pillow, tiff
 from srkd.imaging.pnm import decode_pnm
 from srkd.imaging.size import check_pixels
+from srkd.missing import not_there
 from srkd.types import InputError
 
 try:
@@ -46,6 +47,9 @@ _NOT_READ = {
     **dict.fromkeys((b"\0\0\0\x0cJXL ", b"\xff\x0a"), "a JPEG XL file"),
     b"%!PS": "a PostScript file",
 }
+
+KNOWN = "PNG, JPEG, TIFF, WebP, AVIF, BMP, GIF, JPEG 2000, PBM, PGM, PPM"
+"""The formats that are read, for messages."""
 
 _told: set[str] = set()
 
@@ -108,6 +112,8 @@ def _format_of_file(path: Path) -> str:
     try:
         with path.open("rb") as file:
             start = file.read(16)
+    except FileNotFoundError as error:
+        raise InputError(not_there(path, "the image")) from error
     except OSError as error:
         raise InputError(f"the image {path} cannot be read: {error.strerror}.") from error
     return image_format(start) or _refuse(start, str(path))
@@ -116,13 +122,12 @@ def _format_of_file(path: Path) -> str:
 def _refuse(data: bytes, name: str) -> str:
     if not data:
         raise InputError(f"the image {name} is empty (0 bytes).")
-    known = "PNG, JPEG, TIFF, WebP, AVIF, BMP, GIF, JPEG 2000, PBM, PGM, PPM"
     other, extra = next((what for magic, what in _NOT_READ.items() if data.startswith(magic)), ""), ""
     if data[4:8] == b"ftyp":
         other = f"a file of the kind {data[8:12].decode('latin-1')!r} (a video, or HEIC without its reader)"
         extra = ' For HEIC photographs: pip install -e ".[heic]".'
     reason = f"{other}, which srkd does not read; convert it to PNG" if other else "not an image, or damaged"
-    raise InputError(f"the image {name} cannot be read: it is {reason}. Formats read: {known}.{extra}")
+    raise InputError(f"the image {name} cannot be read: it is {reason}. Formats read: {KNOWN}.{extra}")
 
 
 def _decode(data: bytes, name: str) -> NDArray[Any]:

@@ -33,9 +33,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srkd.atomic import atomic_path
-from srkd.imaging.decode import decode_image
+from srkd.imaging.decode import KNOWN, decode_image
 from srkd.imaging.profiles import with_profile
 from srkd.imaging.tiff import TIFF_SUFFIXES, write_tiff
+from srkd.missing import here, not_there
 from srkd.types import InputError
 
 __all__ = [
@@ -84,15 +85,17 @@ def list_images(folder: str | Path) -> list[Path]:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(f"{folder} {'is not a folder' if folder.exists() else 'does not exist'}.")
-    images = [
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
-    ]
+        raise InputError(f"{folder} is not a folder." if folder.exists() else not_there(folder, wanted=Path.is_dir))
+    images = list(filter(_is_image, folder.iterdir()))
     if not images:
-        raise InputError(f"{folder} holds no image; suffixes looked for: {', '.join(IMAGE_SUFFIXES)}.")
+        inside = next((name for name in here(folder, Path.is_dir) if here(folder / name, _is_image)), None)
+        instead = f"There are some in {folder / inside}: name that." if inside else f"Formats read: {KNOWN}."
+        raise InputError(f"{folder} holds no image directly. {instead}")
     return sorted(images)
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
 def left_out(folder: str | Path) -> list[Path]:
@@ -114,7 +117,7 @@ def read_image(path: str | Path) -> NDArray[Any]:
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
-        raise InputError(f"the image {path} does not exist.") from error
+        raise InputError(not_there(path, "the image")) from error
     except OSError as error:
         raise InputError(f"the image {path} cannot be read: {error.strerror}.") from error
     return decode_image(data, str(path))

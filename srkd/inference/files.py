@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srkd.atomic import atomic_path
-from srkd.imaging.files import WRITABLE_SUFFIXES, check_writable, list_images, read_image, write_image
+from srkd.imaging.files import IMAGE_SUFFIXES, WRITABLE_SUFFIXES, check_writable, list_images, read_image, write_image
 from srkd.imaging.profiles import KEPT_IN, upright_and_profile
 from srkd.imaging.tiff import TIFF_SUFFIXES, writing_options
 from srkd.inference.upscaler import Upscaler
 from srkd.inference.video import VIDEO_SUFFIXES, is_video, upscale_video
+from srkd.missing import not_there
 from srkd.types import InputError, WorkError
 
 log = logging.getLogger(__name__)
@@ -75,7 +76,9 @@ def _check_jobs(jobs: Iterable[Job]) -> None:
     origin: dict[Path, Path] = {}
     for source, target in jobs:
         if not source.exists():
-            raise InputError(f"{source} does not exist.")
+            raise InputError(
+                not_there(source, wanted=lambda path: path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES)
+            )
         if target in origin:
             raise InputError(f"{origin[target]} and {source} would both become {target}; upscale them to two folders.")
         if target.exists() and target.samefile(source):

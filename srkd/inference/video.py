@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from srkd.atomic import atomic_path
 from srkd.inference.upscaler import Upscaler
+from srkd.missing import not_there
 from srkd.types import InputError, WorkError
 
 log = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ def upscale_video(
     if codec is None:
         raise InputError(f"cannot write {target}: videos are written as {', '.join(_CODECS)}.")
     if not source.is_file():
-        raise InputError(f"the video {source} does not exist.")
+        raise InputError(not_there(source, "the video"))
     reader = cv2.VideoCapture(str(source))
     try:
         rate, total = reader.get(cv2.CAP_PROP_FPS) or 25.0, max(int(reader.get(cv2.CAP_PROP_FRAME_COUNT)), 0)

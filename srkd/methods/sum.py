@@ -17,7 +17,7 @@ from srkd.methods.distiller import Distiller, Viewer
 from srkd.networks.slim import Network
 from srkd.registry import METHODS
 from srkd.signature import Problem, check_options, raised, with_defaults
-from srkd.types import Batch, InputError, Losses
+from srkd.types import Batch, InputError, Losses, shortened
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def _own(*, weight: float = 1.0, schedule: Literal["constant", "ramp", "decay"] 
 def _term(value: Any) -> dict[str, Any]:
     """Check `{type, weight, schedule, …}`: the method's options are as strict here as anywhere."""
     if not isinstance(value, Mapping):
-        raise raised([Problem((), f"must be a mapping with a `type`; the value is {value!r}.")])
+        raise raised([Problem((), f"must be a mapping with a `type`; the value is {shortened(value)}.")])
     given = dict(cast("Mapping[str, Any]", value))
     kind = given.pop("type", None)
     if kind is None or kind == "Sum":

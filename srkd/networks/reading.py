@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from srkd.contents import read_contents, require_plain
+from srkd.missing import here, not_there
 from srkd.networks.dialects import Converted, recognise
 from srkd.networks.fitting import Place, mappings, places, readings, without_residue
 from srkd.networks.pretrained import PRETRAINED, resolve
@@ -63,10 +64,10 @@ def read_weights(path: str | Path, key: str | None = None) -> Weights:
     """
     path = resolve(path)
     if path.is_dir():
-        raise InputError(f"checkpoint {path} is a folder; name the file, as in {path / 'models' / 'net_g_latest.pth'}.")
+        raise InputError(f"checkpoint {path} is a folder; {_inside(path)}.")
     if not path.is_file():
-        missing = "is no ordinary file" if path.exists() else "does not exist"
-        raise InputError(f"checkpoint {path} {missing}.{did_you_mean(str(path), PRETRAINED)}")
+        missing = f"checkpoint {path} is no ordinary file." if path.exists() else _missing(path)
+        raise InputError(missing)
     content = read_contents(path)
     found = places(content)
     require_plain(path, (item for place in found for item in place.params.items()))
@@ -87,6 +88,28 @@ def read_weights(path: str | Path, key: str | None = None) -> Weights:
     last = first.path[-1] if first.path else ""
     weights = Weights(path, params, last if last in PARAM_KEYS else "", meta, None, tuple(found))
     return weights if weights.described else _converted(weights)
+
+
+def _inside(folder: Path) -> str:
+    """Which file of a folder may be meant."""
+    latest = folder / "models" / "net_g_latest.pth"
+    names = here(folder, _is_checkpoint)
+    if not latest.is_file() and names:
+        return f"name one of its files: {', '.join(names[:5])}{', …' if len(names) > 5 else ''}"
+    return f"name the file, as in {latest}"
+
+
+def _missing(path: Path) -> str:
+    """That a checkpoint is not there, and how to come by one."""
+    if near := did_you_mean(str(path), PRETRAINED):
+        return f"checkpoint {path} does not exist.{near}"
+    found = not_there(path, "checkpoint", wanted=_is_checkpoint)
+    known = f" The package brings {' and '.join(PRETRAINED)}; `srkd data get-model` lists published weights."
+    return found if "Did you mean" in found else found + known
+
+
+def _is_checkpoint(path: Path) -> bool:
+    return path.suffix.lower() in (".pth", ".pt", ".ckpt", ".safetensors")
 
 
 def _converted(weights: Weights) -> Weights:

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, PlainValidator
 
 from srkd.registry import DATASETS, LOSSES, METHODS, METRICS, NETWORKS, OPTIMIZERS, SCHEDULERS, Registry
 from srkd.signature import Problem, check_options, option_names, raised, with_defaults
-from srkd.types import InputError, did_you_mean
+from srkd.types import InputError, did_you_mean, shortened
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def _read(
     if isinstance(value, Component):
         value = {"type": value.type, **value.args}
     if not isinstance(value, Mapping):
-        return Component(""), [Problem((), f"must be a mapping with a `type`; the value is {value!r}.")]
+        return Component(""), [Problem((), f"must be a mapping with a `type`; the value is {shortened(value)}.")]
     options = dict(cast("Mapping[str, Any]", value))
     kind = options.pop("type", None)
     if kind is None:

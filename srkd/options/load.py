@@ -52,6 +52,7 @@ def _load(kind: type[OptionsT], path: str | Path, overrides: Iterable[str], *, i
     problems = Problems()
     root = read_file(Path(path), problems)
     refuse_other_toolkits(root)
+    _refuse_other_kind(root, kind, path)
     override(root, overrides, problems)
     _import_plugins(root, problems, allowed=import_plugins)
     notices, warnings = translate(root, problems)
@@ -68,6 +69,18 @@ def _load(kind: type[OptionsT], path: str | Path, overrides: Iterable[str], *, i
     options.plugins.extend(name for name in plugins_of_environment() if name not in options.plugins)
     options.warnings.extend(warnings)
     return options
+
+
+def _refuse_other_kind(root: Node, kind: type[Options], path: str | Path) -> None:
+    """Say so where a file for training is to be measured with, or the other way round."""
+    trains = root.child("train") or root.child("datasets", "train")
+    if kind is TestOptions and trains:
+        raise InputError(
+            f"{path} is an option file for training: `srkd train -opt {path}`. What it has trained is measured by "
+            "`srkd benchmark experiments/NAME/models/net_g_latest.pth --sets SET`."
+        )
+    if kind is TrainOptions and not trains and any(name.startswith("test") for name in root.children("datasets")):
+        raise InputError(f"{path} is an option file for measuring, not for training: `srkd benchmark -opt {path}`.")
 
 
 def _import_plugins(root: Node, problems: Problems, *, allowed: bool) -> None:

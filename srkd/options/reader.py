@@ -18,9 +18,10 @@ from ruamel.yaml.reader import ReaderError
 from ruamel.yaml.resolver import VersionedResolver
 
 from srkd.limits import OPTION_BYTES, OPTION_DEPTH, OPTION_VALUES
+from srkd.missing import not_there
 from srkd.options.elsewhere import as_yaml
 from srkd.options.tree import Node, Problems, merged
-from srkd.types import InputError, did_you_mean, shortened
+from srkd.types import InputError, shortened
 
 TAG = "tag:yaml.org,2002:"
 SCALARS: dict[str, tuple[re.Pattern[str], list[str]]] = {
@@ -144,8 +145,8 @@ class _Reader:
             with path.open("rb") as file:
                 data = file.read(self.bytes_left + 1)
         except FileNotFoundError:
-            others = sorted(other.name for other in path.parent.glob("*.y*ml")) if path.parent.is_dir() else []
-            raise InputError(f"there is no option file {path}.{did_you_mean(path.name, others)}") from None
+            others = lambda other: other.suffix in (".yml", ".yaml")  # noqa: E731
+            raise InputError(not_there(path, "the option file", wanted=others)) from None
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror}.") from None
         self.bytes_left -= len(data)
@@ -227,6 +228,8 @@ class _Converter:
                 continue
             name = str(key.value)
             child = self.node(value, (*path, name), key)
+            if value.value == "" and ":" in name and key.style is None:  # {type:EDSR} is one key without a value
+                self.problems.add(child, f"needs a space behind the colon: `{name.replace(':', ': ', 1)}`.")
             if name in children:
                 self.problems.add(child, f"the key {name!r} is here twice, first at {children[name].where}.")
                 continue

@@ -92,10 +92,9 @@ def test_failed_work_is_1_and_a_wrong_name_is_2(shelf, known, capsys):
     assert "'shure' is not known. Did you mean 'sure'? Known: sure, unsure." in capsys.readouterr().err
 
 
-def test_without_an_action_the_usage_is_shown(capsys):
-    with pytest.raises(SystemExit, match="2"):
-        main(["data"])
-    assert "required: ACTION" in capsys.readouterr().err
+def test_without_an_action_the_help_is_named(capsys):
+    assert main(["data"]) == 2
+    assert "ACTION is missing. `srkd data --help`" in capsys.readouterr().err
 
 
 def test_ctrl_c_keeps_what_came_and_the_next_call_goes_on(shelf, tmp_path, monkeypatch, capsys):

@@ -137,7 +137,7 @@ def test_requests_that_contradict_themselves_exit_2(checkpoint, tmp_path, capsys
         ([*folder, "--all-widths", "--format", "pt"], "unknown 'pt'; allowed: pth, safetensors, onnx, pt2"),
         ([*file, "--format", "pth"], "the suffix of -o chooses"),
         ([*file, "--results", "r.json"], "add --card"),
-        ([*file, "--card", "--results", str(tmp_path / "no.json")], "cannot be read"),
+        ([*file, "--card", "--results", str(tmp_path / "no.json")], "does not exist"),
         ([*file, "--size", "180,320"], "--size is height x width"),
         ([*file, "--size", "8x8"], "are for .onnx and .pt2 files"),
         ([*file, "--conv-transpose"], "add --mobile"),

@@ -110,9 +110,9 @@ def test_a_baseline_of_one_width_serves_all(here):
 @pytest.mark.parametrize(
     ("specs", "said"),
     [
-        (["absent.json"], "no result file absent.json"),
+        (["absent.json"], "the result file absent.json does not exist. The current folder has all.json"),
         (["results.csv"], r"is not \[NAME=\]FILE\.json"),
-        (["x=net_s9*.json"], r"no result file net_s9\*\.json"),
+        (["x=net_s9*.json"], r"the result file net_s9\*\.json does not exist"),
         (["csd=all.json"], r"all\.json holds 3 models \(scratch, csd_s0, csd_s1\); say which are csd"),
         (["all.json:scrach"], r"has no model 'scrach'\. Did you mean 'scratch'"),
         (["all.json:x*"], r"has no model 'x\*'"),

@@ -262,7 +262,7 @@ def test_training_curves_are_plotted(report, tmp_path, capsys, monkeypatch):
     assert main(["plot", str(report.experiment), "-o", str(tmp_path / "other.png")]) == 2
     assert "choose .svg, which needs nothing" in capsys.readouterr().err
     assert main(["plot", str(tmp_path), "-o", str(output)]) == 2
-    assert "cannot be read" in capsys.readouterr().err
+    assert "metrics.jsonl does not exist" in capsys.readouterr().err
 
 
 def test_a_training_log_cut_short_is_read_and_a_damaged_one_is_not(tmp_path):

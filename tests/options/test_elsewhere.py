@@ -34,7 +34,7 @@ HERE = Path(__file__).parent / "elsewhere"
             "neosr.toml",
             "neosr",
             [
-                "use_amp: True  →  train.precision: auto, bf16 or fp16",
+                "use_amp: true  →  train.precision: auto, bf16 or fp16",
                 "datasets.train.patch_size: 48  →  datasets.train.gt_size: patch_size × scale",
                 "logger.total_iter: 1000000  →  train.total_iter",
                 "train.optim_g.type: 'adan_sf'  →  train.optim_g.type: Adam, AdamW or SGD",
@@ -44,7 +44,7 @@ HERE = Path(__file__).parent / "elsewhere"
             "redux.yml",
             "traiNNer-redux",
             [
-                "amp_bf16: True  →  train.precision: bf16",
+                "amp_bf16: true  →  train.precision: bf16",
                 "datasets.train.lq_size: 64  →  datasets.train.gt_size: lq_size × scale",
                 "network_g.type: 'span'  →  network_g.type (`srkd list networks`)",
             ],

@@ -158,7 +158,7 @@ class TestInclude:
     def test_a_missing_file_is_named_with_the_line_of_the_include(self, write: Any) -> None:
         write("a: 1\n", "base.yml")
         with pytest.raises(
-            InputError, match=r"tiny.yml:2  include: there is no option file .*bass.yml. Did you mean 'base"
+            InputError, match=r"tiny.yml:2  include: the option file .*bass.yml does not exist. Did you mean '.*base"
         ):
             self.load(write("a: 1\ninclude: bass.yml\n"))
 
