@@ -24,7 +24,7 @@ MOST_LINES_OF_A_FILE = 350
 MOST_LINES_OF_CODE = {  # by room: docs/decisions/0004-size-of-the-package.md
     "evaluation": 3_350,
     "inference": 1_950,
-    "cli": 2_050,
+    "cli": 2_075,
     "options": 1_100,
     "engine": 2_550,
     "data": 2_150,

@@ -326,7 +326,7 @@ def test_stray_bytes_before_a_marker_of_a_jpeg_are_skipped(photo, marker, junk):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"\0\0\0\x18ftypheic" + bytes(99), "'heic'"),
+        (b"\0\0\0\x18ftypisom" + bytes(99), "'isom'"),
         (b"\xff\x0a" + bytes(99), "JPEG XL"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n", "PostScript"),
         (b"P7\nWIDTH 1\n", "PAM"),
