@@ -1,4 +1,4 @@
-"""Upscaling a video frame by frame through OpenCV; sound is not copied."""
+"""Upscaling a video frame by frame through OpenCV; ffmpeg, where it is installed, keeps the sound."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srkd.atomic import atomic_path
+from srkd.inference.sound import keep_sound
 from srkd.inference.upscaler import Upscaler
 from srkd.missing import not_there
 from srkd.types import InputError, WorkError
@@ -82,6 +83,7 @@ def upscale_video(
             finally:
                 writer.release()
             _check_frames(temporary, target, done)
+            keep_sound(temporary, source)
         if done < total:
             log.warning("%s: decoding ended after %d of %d frames.", source, done, total)
     finally:
