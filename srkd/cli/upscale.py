@@ -6,7 +6,8 @@
   srkd upscale clip.mp4 -m net_g_latest.pth -o out/ --latency-ms 40
 
 Grey, colour and alpha, 8 and 16 bits stay what they are. A budget of time or memory picks the widest network that
-keeps it on this machine, from a short calibration for each size of image. Videos lose their sound.
+keeps it on this machine, from a short calibration for each size of image. Videos keep their
+sound where ffmpeg is installed.
 """
 
 from __future__ import annotations
