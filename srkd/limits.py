@@ -22,6 +22,18 @@ CHECKPOINT_SMALL = GIB // 4
 IMAGE_PIXELS = 2**30
 """Of one image, from its header: 32,768 × 32,768, which as 8-bit RGB takes 3 GiB. The same wherever images are read."""
 
+ARCHIVE_FILES = 200_000
+"""In an archive of images that `srkd data get` unpacks."""
+
+ARCHIVE_BYTES = 100 * GIB
+"""Of all files in one, unpacked."""
+
+ARCHIVE_GROWTH = 50
+"""How many times its own size an archive may unpack to; images are compressed already, and grow by a tenth."""
+
+ARCHIVE_SMALL = GIB // 4
+"""What an archive of any size may unpack to; above it `ARCHIVE_GROWTH` decides."""
+
 OPTION_BYTES = 64 * 1024
 """Of an option file and all the files it includes; those that ship take 1 or 2 KiB."""
 

@@ -6,6 +6,7 @@ data set can have are refused. Only plain files are made, with ordinary permissi
 
 from __future__ import annotations
 
+import errno
 import re
 import stat
 import tarfile
@@ -18,13 +19,11 @@ from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
 from srkd.data.download import disk_errors
+from srkd.limits import ARCHIVE_BYTES, ARCHIVE_FILES, ARCHIVE_GROWTH, ARCHIVE_SMALL
 from srkd.types import WorkError
 
 Progress = Callable[[int, int], None]
 """Called with (bytes written, bytes in all)."""
-
-MOST_FILES = 200_000
-MOST_BYTES = 100 * 2**30
 
 _CHUNK = 1 << 20
 
@@ -98,12 +97,14 @@ def _members(archive: Path) -> Generator[list[_Member]]:
 
 def _examined(archive: Path, members: Iterator[_Member]) -> list[_Member]:
     listed: list[_Member] = []
-    size = 0
+    size, most = 0, min(ARCHIVE_BYTES, max(ARCHIVE_GROWTH * archive.stat().st_size, ARCHIVE_SMALL))
     for member in members:
         listed.append(member)
         size += member.size
-        if len(listed) > MOST_FILES or size > MOST_BYTES:
-            raise _unsafe(archive, f"has more than {MOST_FILES:,} files or {MOST_BYTES / 2**30:.0f} GiB", member.name)
+        if len(listed) > ARCHIVE_FILES:
+            raise _unsafe(archive, f"has more than {ARCHIVE_FILES:,} files", member.name)
+        if size > most:
+            raise _unsafe(archive, f"would unpack to more than {most:,} bytes", member.name)
     return listed
 
 
@@ -146,9 +147,15 @@ def _unsafe(archive: Path, what: str, name: str) -> WorkError:
 
 def _write(member: _Member, path: Path, archive: Path) -> Iterator[int]:
     """Write one file; yields the bytes of each piece."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     left = member.size
-    with member.open() as source, path.open("xb") as file:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made = path.open("xb")
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTDIR, errno.ENAMETOOLONG):
+            raise
+        raise _unsafe(archive, "has a name twice, or one that no folder can take", member.name) from None
+    with made as file, member.open() as source:
         while piece := source.read(_CHUNK):
             left -= len(piece)
             if left < 0:

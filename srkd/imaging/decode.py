@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageOps
 
-from srkd.imaging import heic, pillow, tiff
+from srkd.imaging import deep, heic, pillow, tiff
 from srkd.imaging.pnm import decode_pnm
 from srkd.imaging.size import check_pixels
 from srkd.missing import not_there
@@ -149,6 +149,8 @@ def _decode(data: bytes, name: str) -> NDArray[Any]:
         return heic.pixels(data, name)
     with pillow.opened(data, name, kind) as picture:
         _tell_of_frames(name, 1 if kind == "JPEG" else getattr(picture, "n_frames", 1), "frame")
+        if kind in ("AVIF", "JPEG2000") and (bits := deep.bits_of(data, kind, name)) > 8:
+            return deep.over_the_whole_range(_decode_by_opencv(data, cv2.IMREAD_UNCHANGED, name), bits)
         return pillow.pixels(ImageOps.exif_transpose(picture) if kind == "JPEG" else picture, name)
 
 

@@ -9,7 +9,8 @@ A file's first bytes say what it is, not its suffix. Each format has one reader,
   planes, 1 to 16 bits, BigTIFF); `imaging.tiff` turns its samples into RGB, or refuses them by name;
 - PBM, PGM, PPM: Pillow up to 8 bits; above, its header and the values themselves, as Pillow cuts colours to 8 bits;
 - HEIC: libheif through pillow-heif, where the extra `heic` is installed (`imaging.heic`);
-- WebP, BMP, GIF, AVIF, JPEG 2000: Pillow, which knows palettes, transparency and bit fields.
+- WebP, BMP, GIF, AVIF, JPEG 2000: Pillow, which knows palettes, transparency and bit fields; AVIF and JPEG 2000 of more
+  than 8 bits: OpenCV, as 16 (`imaging.deep`).
 
 What becomes of the odd kinds:
 

@@ -99,12 +99,103 @@ def test_a_program_in_an_archive_becomes_an_ordinary_file(tmp_path: Path) -> Non
     assert (tmp_path / "out" / "run.sh").stat().st_mode & 0o7111 == 0
 
 
-@pytest.mark.parametrize(("limit", "value"), [("MOST_FILES", 2), ("MOST_BYTES", 3000)])
+@pytest.mark.parametrize(("limit", "value"), [("ARCHIVE_FILES", 2), ("ARCHIVE_BYTES", 3000)])
 def test_an_archive_of_absurd_size_is_refused(tmp_path: Path, monkeypatch, limit: str, value: int) -> None:
     monkeypatch.setattr(archives, limit, value)
-    with pytest.raises(WorkError, match="has more than"):
+    with pytest.raises(WorkError, match="more than"):
         unpack(zipped(tmp_path / "a.zip", FILES), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def overlapping(path: Path) -> Path:
+    """A zip whose 300 entries are one and the same megabyte of zeros, which it holds once, compressed."""
+    zipped(path, {"000": bytes(1 << 20)})
+    data = path.read_bytes()
+    start = data.rindex(b"PK\1\2")
+    entry, end = data[start : data.rindex(b"PK\5\6")], data[data.rindex(b"PK\5\6") :]
+    entries = b"".join(entry.replace(b"000", f"{number:03}".encode()) for number in range(300))
+    counts = (300).to_bytes(2, "little") * 2
+    size = len(entries).to_bytes(4, "little")
+    path.write_bytes(data[:start] + entries + end[:8] + counts + size + end[16:])
+    return path
+
+
+def sparse(path: Path) -> Path:
+    """A tar with one file of a TiB, all of it a hole."""
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
+        info = tarfile.TarInfo("hole")
+        info.pax_headers = {"GNU.sparse.major": "0", "GNU.sparse.minor": "1", "GNU.sparse.size": str(2**40)}
+        info.pax_headers |= {"GNU.sparse.name": "hole", "GNU.sparse.map": "0,0"}
+        archive.addfile(info)
+    return path
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda path: zipped(path, {f"{number}.png": bytes(100 << 20) for number in range(3)}),
+        lambda path: zipped(path, {"a": bytes(300 << 20)}, zipfile.ZIP_BZIP2),
+        lambda path: zipped(path, {"a": bytes(300 << 20)}, zipfile.ZIP_LZMA),
+        lambda path: tarred(path, {"a": bytes(300 << 20)}, "w:gz"),
+        lambda path: tarred(path, {"a": bytes(300 << 20)}, "w:xz"),
+        overlapping,
+        sparse,
+    ],
+    ids=["deflate", "bzip2", "lzma", "gzip", "xz", "overlapping", "sparse"],
+)
+def test_a_bomb_is_refused_before_anything_is_written(tmp_path: Path, make) -> None:
+    archive = make(tmp_path / "bomb")
+    assert archive.stat().st_size < 2 << 20
+    with pytest.raises(WorkError, match="would unpack to more than 268,435,456 bytes"):
+        unpack(archive, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["bomb"]
+
+
+def with_a_link_first(path: Path) -> Path:
+    """A link out of the folder, and then a file through it."""
+    with tarfile.open(path, "w") as archive:
+        info = tarfile.TarInfo("door")
+        info.type, info.linkname = tarfile.SYMTYPE, str(path.parent)
+        archive.addfile(info)
+        info = tarfile.TarInfo("door/evil")
+        info.size = 4
+        archive.addfile(info, io.BytesIO(b"evil"))
+    return path
+
+
+def encrypted(path: Path) -> Path:
+    data = bytearray(zipped(path, {"a.png": b"pixels"}).read_bytes())
+    for magic, at in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        data[data.index(magic) + at] |= 1
+    path.write_bytes(data)
+    return path
+
+
+def twice(path: Path) -> Path:
+    with zipfile.ZipFile(path, "w") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        archive.writestr("a.png", b"one")
+        archive.writestr("a.png", b"two")
+    return path
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        with_a_link_first,
+        encrypted,
+        twice,
+        lambda path: tarred(path, {"a": b"a file", "a/b": b"and a folder"}),
+        lambda path: tarred(path, {"a" * 300: b"a name that no disk takes"}),
+        lambda path: zipped(path, {"in/\x00evil": b"", "../evil": b"evil"}),
+    ],
+    ids=["link first", "encrypted", "twice", "file and folder", "long name", "zero in a name"],
+)
+def test_other_traps_leave_nothing(tmp_path: Path, make) -> None:
+    (tmp_path / "in").mkdir()
+    archive = make(tmp_path / "trap")
+    with pytest.raises(WorkError, match=str(archive)):
+        unpack(archive, tmp_path / "in" / "out")
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")) == ["in", "trap"]
 
 
 def test_a_file_that_is_larger_than_it_says_is_not_written_to_the_end(tmp_path: Path) -> None:

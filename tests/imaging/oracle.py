@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import cv2
+import imagecodecs
 import numpy as np
 import tifffile
 from PIL import Image
@@ -396,6 +397,35 @@ def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
+def deeper() -> Iterator[Case]:
+    """AVIF and JPEG 2000 of more than 8 bits by imagecodecs, whose own decoder says what is in them."""
+    for bits, channels in itertools.product((9, 10, 12, 16), (1, 3, 4)):
+        image = np.squeeze(picture(channels, bits))
+        colours = imagecodecs.JPEG2K.CLRSPC.GRAY if channels == 1 else imagecodecs.JPEG2K.CLRSPC.SRGB
+        for container in ("jp2", "j2k"):
+            data = imagecodecs.jpeg2k_encode(
+                image, bitspersample=bits, level=0, codecformat=container, colorspace=colours
+            )
+            yield Case(f"JPEG2000 {container} {bits} bits, {channels} channels", data, whole_range(image, bits))
+        if bits in (10, 12) and channels > 1:
+            data = imagecodecs.avif_encode(image, level=100, bitspersample=bits)
+            yield Case(f"AVIF {bits} bits, {channels} channels", data, whole_range(imagecodecs.avif_decode(data), bits))
+            half = imagecodecs.avif_encode(image, level=60, bitspersample=bits, pixelformat="420")
+            expected = whole_range(imagecodecs.avif_decode(half), bits)
+            yield Case(f"AVIF {bits} bits, {channels} channels, lossy", half, expected, tolerance=700)
+    for name, options in {
+        "signed": {"dtype": np.int16},
+        "of other colours": {"colorspace": imagecodecs.JPEG2K.CLRSPC.SYCC},
+    }.items():
+        image = picture(3, 12).astype(options.pop("dtype", np.uint16))
+        data = imagecodecs.jpeg2k_encode(image, bitspersample=12, level=0, **{"codecformat": "jp2", **options})
+        yield Case(f"JPEG2000 {name}", data, None, must_read=False)
+
+
+def whole_range(image: np.ndarray, bits: int) -> np.ndarray:
+    return (image.astype(np.uint64) * 65_535 // (2**bits - 1)).astype(np.uint16)
+
+
 def others() -> Iterator[Case]:
     for mode, lossless in itertools.product(("L", "RGB", "RGBA"), (True, False)):
         data = saved(pillow_image(mode), "WEBP", lossless=lossless)
@@ -406,6 +436,7 @@ def others() -> Iterator[Case]:
                 continue
             data = saved(pillow_image(mode), kind, **options)
             yield Case(f"{kind} {mode} {options}", data, by_pillow(data))
+    yield from deeper()
     data = saved(pillow_image("I;16"), "JPEG2000")
     yield Case("JPEG2000 grey of 16 bits", data, by_pillow(data))
     for mode in ("1", "L", "P", "RGB", "RGBA"):
