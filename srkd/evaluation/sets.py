@@ -127,7 +127,8 @@ def folder_set(folder: Path, name: str, *, lr: Mapping[str, Path] | None = None)
     def read(index: int) -> tuple[UInt8, UInt8 | None]:
         gt = read_image(paths[index])
         rgb = to_rgb8(gt)
-        return rgb[..., 0] if gt.ndim == 2 else rgb, to_rgb8(read_image(lr[stems[index]])) if lr else None
+        grey = gt.ndim == 2 or (gt.shape[2] == 4 and not np.ptp(rgb, axis=2).any())  # grey with alpha is read as RGBA
+        return rgb[..., 0] if grey else rgb, to_rgb8(read_image(lr[stems[index]])) if lr else None
 
     return TestSet(name, stems, read, str(folder), stamp)
 

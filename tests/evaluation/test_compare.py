@@ -1,5 +1,6 @@
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -331,3 +332,14 @@ def test_warnings_of_some_files_only_are_told():
     a, b = arm("a", {"S": [1]}, warnings=["Other LR images.", "Both."]), arm("b", {"S": [1]}, warnings=["Both."])
     files = [run.file for side in (a, b) for run in side.runs]
     assert uneven_warnings(files) == ["a0.json warns, and not every file does: Other LR images"]
+
+
+def test_paper_y_of_version_0_1_beside_todays_is_told():
+    """Its record is the same, but grey files were taken as RGB."""
+    today = arm("a", {"S": [1]}, protocol=protocol_of("paper-y", 4)).runs[0].file
+    said = today.protocol["description"].replace(" (of grey files: their values)", "")
+    old = replace(today, protocol={**today.protocol, "description": said}, path=Path("old.json"))
+    assert uneven_warnings([today, old]) == [
+        "old.json is of version 0.1, whose paper-y took grey files as RGB: they differ by up to 1.3 dB"
+    ]
+    assert uneven_warnings([today, today]) == uneven_warnings([old, old]) == []

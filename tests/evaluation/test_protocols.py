@@ -77,7 +77,7 @@ def test_chosen_metrics_keep_their_own_options(photo):
     ]
 
 
-@pytest.mark.parametrize("kind", ["L", "1", "I;16", "RGB", "P"])
+@pytest.mark.parametrize("kind", ["L", "1", "I;16", "LA", "RGB", "P"])
 def test_paper_y_takes_the_values_of_grey_files_as_they_are(photo, tmp_path, kind):
     """As MATLAB's scripts, which convert only what has colours (Set14's bridge is a grey file)."""
     grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
@@ -86,7 +86,7 @@ def test_paper_y_takes_the_values_of_grey_files_as_they_are(photo, tmp_path, kin
     values = np.asarray(picture.convert("L")) if kind == "1" else grey
     gt, lq = find_set(str(tmp_path)).read(0)
     sample = protocol_of("paper-y", 3).sample(gt, lq, "bridge")
-    is_grey = kind in ("L", "1", "I;16")
+    is_grey = kind in ("L", "1", "I;16", "LA")
     expected = mod_crop(values, 3) if is_grey else np.round(rgb_to_y(mod_crop(np.dstack([values] * 3), 3)))
     assert np.abs(sample.gt - expected).max() <= (0 if is_grey else 1)
     for name in ("y", "rgb"):  # these see RGB, as before
