@@ -210,16 +210,21 @@ def _lmdb_value(folder: Path, key: str) -> bytes | None:
     """The bytes under `key`.
 
     The environment is opened for every read: an open one can't be used after a fork, nor opened a second time.
-    Beside decoding the image this takes no time.
+    Beside decoding the image this takes no time. A file that has changed since it was walked through is walked through
+    again: only one that is cut while a value of it is copied, or a disk that fails then, still ends the process.
     """
     import lmdb
 
     try:
+        status = (folder / "data.mdb").stat()
+        _probe_lmdb(folder, status.st_size, status.st_mtime_ns)
         with (
             _one_at_a_time,
             lmdb.open(str(folder), readonly=True, lock=False, readahead=False, meminit=False) as environment,
             environment.begin() as transaction,
         ):
             return transaction.get(key.encode("utf-8", "surrogateescape"))
+    except FileNotFoundError:
+        raise InputError(f"{folder} is gone: it was there when this run began.") from None
     except lmdb.Error as error:
         raise InputError(f"{folder} cannot be read as an LMDB: {error}.") from error

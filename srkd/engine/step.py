@@ -21,7 +21,7 @@ from srkd.inference.forward import takes_luma
 from srkd.inference.precision import DTYPES
 from srkd.methods.base import Method
 from srkd.networks.cuts import Cuts
-from srkd.types import Batch
+from srkd.types import Batch, Losses
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,14 @@ class Step:
 
     def __call__(self, loader: TrainLoader, parcels: Sequence[Parcel], now: Now) -> None:
         """Take one step with the parcels of all accumulated batches."""
+        averaged = self.ema.updates if self.ema else 0
         self.tell(now)
-        self.compute((self.prepare(loader, parcel) for parcel in parcels), now)
+        try:
+            self.compute((self.prepare(loader, parcel) for parcel in parcels), now)
+        except BaseException:  # a step that has not been done is not counted: what was learnt before may be saved now
+            if self.ema:
+                self.ema.updates = averaged
+            raise
         self.launched()
 
     def launched(self) -> None:
@@ -118,20 +124,22 @@ class Step:
 
     def compute(self, batches: Iterable[Batch], now: Now) -> None:
         """All that happens on the device."""
-        parts = self.settings.accumulate
+        parts, seen = self.settings.accumulate, list[tuple[Losses, Tensor]]()
         for number, batch in enumerate(batches, 1):
             with self._sync(number == parts):
                 with self.autocast(), self._cuts():
                     losses = self.parallel(batch)
                     total = self.method.total(losses, now.progress)
                 self.scaler.scale(total / parts if parts > 1 else total).backward()
-            self.meter.see(losses, total, now.iteration + 1 if self.number is None else self.number)
+            seen.append(({name: value.detach() for name, value in losses.items()}, total.detach()))
         if self.settings.grad_clip is not None:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.method.parameters(), self.settings.grad_clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
+        for losses, total in seen:
+            self.meter.see(losses, total, now.iteration + 1 if self.number is None else self.number)
         if self.ema:
             self.ema.blend(self.method.student)
 

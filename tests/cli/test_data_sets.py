@@ -132,3 +132,16 @@ def test_mistakes_are_answered_in_one_paragraph(hr, tmp_path, monkeypatch, capsy
     assert complaint.count("\n") == 1
     assert not Path("x").exists()
     assert len(list_images(hr)) == 2
+
+
+@pytest.mark.parametrize("folders", [["hr"], ["hr", "--lq", "lr", "--scale", "2"]])
+def test_a_folder_of_which_no_image_can_be_read(tmp_path, monkeypatch, capsys, folders):
+    """Each is named, and the answer is one sentence, whatever else is asked for."""
+    monkeypatch.chdir(tmp_path)
+    for path in ("hr/a.png", "hr/b.jpg", "lr/a.png", "lr/b.jpg"):
+        Path(path).parent.mkdir(exist_ok=True)
+        Path(path).write_bytes(b"\x89PNG\r\n\x1a\n and no more" if path.endswith("png") else b"no picture")
+    assert main(["data", "check", *folders, "--no-leaks"]) == 1
+    said = capsys.readouterr()
+    shown = " ".join((said.out + said.err).split())
+    assert "a.png is a truncated PNG" in shown and "b.jpg cannot be read" in shown and "No problems" not in shown

@@ -123,3 +123,30 @@ def test_a_damaged_lmdb_never_ends_the_process(
     done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "LMDB" in done.stdout
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("kept", [0, 4096, 9000, None])
+def test_an_lmdb_that_is_cut_while_it_is_read_is_refused(
+    folders: Folders, tmp_path: Path, write_lmdb: WriteLmdb, workers: int, kept: int | None
+) -> None:
+    """A copy that is still going on, or begun again, during a training (None: it is removed)."""
+    lmdb = write_lmdb(folders[0], tmp_path / "gt.lmdb")
+    code = (
+        "import os, sys, torch\nfrom srkd.data.paired_image import IOBackend, PairedImageDataset\n"
+        "from srkd.data.batches import TrainBatches, train_loader\nfrom srkd.types import InputError\n"
+        "root, workers, kept = sys.argv[1], int(sys.argv[2]), sys.argv[3]\n"
+        "data = PairedImageDataset(scale=2, dataroot_gt=root, gt_size=16, io_backend=IOBackend('lmdb'))\n"
+        "batches = TrainBatches(data, seed=0, batch_size=2)\n"
+        "device = torch.device('cpu')\n"
+        "loader = train_loader(batches, start_iter=0, total_iter=500, num_workers=workers, device=device)\n"
+        "try:\n    for number in range(500):\n        loader.parcel()\n"
+        "        if number == 3 and kept == 'None': os.unlink(f'{root}/data.mdb')\n"
+        "        elif number == 3: os.truncate(f'{root}/data.mdb', int(kept))\n"
+        "except InputError as error: sys.exit(str(error))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, lmdb, str(workers), str(kept)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    assert ("gt.lmdb is gone" if kept is None else "gt.lmdb is a truncated or damaged LMDB") in done.stderr

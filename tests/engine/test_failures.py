@@ -17,6 +17,8 @@ from srkd.engine.finite import NonFiniteLossError, check_weights
 from srkd.engine.logging import RunLog
 from srkd.engine.sinks import MetricsFile, TensorBoard
 from srkd.engine.validation import Validator
+from srkd.evaluation.curves import read_run
+from srkd.methods.supervised import Supervised
 from srkd.networks.edsr import EDSR
 from srkd.networks.weights import load_network
 from srkd.types import InputError
@@ -265,3 +267,32 @@ def test_accumulated_batches_are_read_before_anything_is_drawn(recipe, train, fo
     assert train(recipe, "--auto_resume") == 0
     parts = load_network(folder / "models/net_g_4.pth").state_dict()
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+@pytest.mark.parametrize("part", [1, 2])
+def test_half_a_step_is_not_counted(recipe, train, folder, monkeypatch, part):
+    """One that fails in its first or second part: log and average of the run that goes on are as if undisturbed."""
+    recipe["train"] |= {"accumulate": 2, "scheduler": None}
+    recipe["datasets"]["train"]["batch_size_per_gpu"] = 2
+    recipe["logger"]["print_freq"] = 4
+    recipe["val"] = None
+    assert train({**recipe, "name": "whole"}) == 0
+    calls, compute = [], Supervised.forward
+
+    def fails(self, batch):
+        calls.append(batch)
+        if len(calls) == 2 * 6 + part + 1:  # the first is the look at the gradients
+            raise RuntimeError("in the middle")
+        return compute(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Supervised, "forward", fails)
+        with pytest.raises(RuntimeError, match="in the middle"):
+            train(recipe)
+    assert states(folder) == [5, 6]
+    assert load_state(folder / "training_states" / "6.state")["ema_updates"] == 6
+    assert train(recipe, "--auto_resume") == 0
+    whole, other = (read_run(root) for root in (folder.with_name("whole"), folder))
+    assert whole.losses == other.losses and len(whole.losses["total"]) == 3
+    for name, value in load_network(folder / "models/net_g_10.pth").state_dict().items():
+        assert torch.equal(value, load_network(folder.with_name("whole") / "models/net_g_10.pth").state_dict()[name])
