@@ -6,7 +6,7 @@
 A marker is `<!-- KIND FOLDER -->`, and `<!-- end -->` after what was generated. Kinds: `distillation`, `differences`
 and `chances` (what scripts/reproduce/distillation.py wrote), `schedule` (the same), `network`
 (scripts/reproduce/switchable.py), `steps`, `family` and `parts` (both networks, short), `precision` (two arms of one
-file) and `published`. docs/images/methods.svg is written too.
+file), `published` and `public`. docs/images/methods.svg is written too.
 """
 
 from __future__ import annotations
@@ -327,9 +327,52 @@ def published(_: Path) -> str:
     return table(["method", "student", "set", "without", "with", "difference", "source"], cells)
 
 
+def public(folder: Path) -> str:
+    """The network of `folder` among public ones, by multi-adds; those without a number last."""
+    known = json.loads((RESULTS / "published_networks.json").read_text(encoding="utf-8"))["rows"]
+    rows = [
+        (
+            row["multi_adds"],
+            row["network"],
+            row["params"],
+            [row["Set5"], row["Urban100"]],
+            row["source"] + (", multi-adds counted" if row["counted"] else ""),
+        )
+        for row in known
+    ]
+    ours = read_result(folder / "benchmark.json")
+    for row in (row for row in ours.summary if row.set == "Set5" and row.params and row.multi_adds):
+        values = [means(ours, [row.model], row.width, set_, "psnr")[0] for set_ in ("Set5", "Urban100")]
+        name = f"**{row.model}, width {row.width:g}**"
+        rows.append((row.multi_adds / 1e9, name, row.params / 1e3, values, "above"))
+    cells = [
+        [
+            name,
+            f"{params:.4g} K",
+            "–" if cost is None else f"{cost:.3g} G",
+            *(f"{value:.2f}" for value in values),
+            source,
+        ]
+        for cost, name, params, values, source in sorted(rows, key=lambda row: (row[0] is None, row[0]))
+    ]
+    return table(["", "parameters", "multi-adds", "Set5", "Urban100", "source"], cells)
+
+
 KINDS: dict[str, Callable[[Path], str]] = {
     function.__name__: function
-    for function in (distillation, differences, chances, schedule, network, steps, family, parts, precision, published)
+    for function in (
+        distillation,
+        differences,
+        chances,
+        schedule,
+        network,
+        steps,
+        family,
+        parts,
+        precision,
+        published,
+        public,
+    )
 }
 
 
