@@ -24,9 +24,9 @@ MOST_LINES_OF_A_FILE = 350
 MOST_LINES_OF_CODE = {  # by room: docs/decisions/0004-size-of-the-package.md
     "evaluation": 3_350,
     "inference": 1_950,
-    "cli": 2_075,
+    "cli": 1_725,
     "options": 1_100,
-    "engine": 2_550,
+    "engine": 2_690,
     "data": 2_150,
     "networks": 1_850,
     "methods": 1_600,

@@ -7,8 +7,9 @@ import importlib
 import signal
 import sys
 import traceback
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from types import ModuleType
 from typing import Any
 
 from srkd import __version__
@@ -62,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     show_traceback = "--traceback" in arguments
     arguments = [argument for argument in arguments if argument != "--traceback"]
     if arguments[:1] == ["help"] and len(arguments) > 1:
-        arguments = [arguments[1], "--help"]
+        arguments = [*arguments[1:], "--help"]
     try:
         with _orderly_end():
             return _command(arguments)
@@ -84,24 +85,20 @@ def _command(arguments: list[str]) -> int:
         sys.stdout.write(f"srkd {__version__}\n")
     else:
         name, *rest = arguments
-        if name not in COMMANDS:
-            raise InputError(f"unknown command {name!r}.{did_you_mean(name, COMMANDS)} Known: {', '.join(COMMANDS)}.")
+        module = module_of(name, COMMANDS)
         tune_allocator()
-        module = importlib.import_module(f"srkd.cli.{COMMANDS[name][0]}")
+        if actions := getattr(module, "ACTIONS", None):  # srkd data get
+            action = next((word for word in rest if word in actions), None)
+            if action is None:
+                return module.without_action(rest)
+            rest.remove(action)
+            name, module = f"{name} {action}", module_of(action, actions, module.__name__)
         parser = Parser(
             prog=f"srkd {name}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )  # fmt: skip
-        module.add_arguments(parser)
-        add_common(parser, name)
-        parser.add_argument(
-            "--plugin", action="append", default=[], metavar="MODULE",
-            help="module or .py file with components of your own; repeatable; SRKD_PLUGINS=A,B does the same",
-        )  # fmt: skip
-        try:  # flags, files and overrides in any order
-            args = parser.parse_intermixed_args(rest)
-        except TypeError:  # `srkd data` has commands of its own
-            args = parser.parse_args(rest)
+        add_all(parser, module)
+        args = parser.parse_intermixed_args(rest)  # flags, files and overrides in any order
         with plugins_named(args.plugin), _output(args):
             status = module.run(args)
         sys.stdout.flush()  # here, where what fails is an error, and not when Python ends
@@ -110,12 +107,24 @@ def _command(arguments: list[str]) -> int:
     return 0
 
 
-def add_common(parser: argparse.ArgumentParser, name: str) -> None:
-    """What every command takes."""
+def module_of(name: str, commands: Mapping[str, tuple[str, str]], package: str = "srkd.cli") -> ModuleType:
+    """The module of a command."""
+    if name not in commands:
+        raise InputError(f"unknown command {name!r}.{did_you_mean(name, commands)} Known: {', '.join(commands)}.")
+    return importlib.import_module(f"{package}.{commands[name][0]}")
+
+
+def add_all(parser: argparse.ArgumentParser, module: ModuleType) -> None:
+    """What a command takes, and what every command takes."""
+    module.add_arguments(parser)
     parser.add_argument("-q", "--quiet", action="store_true", help="write files and errors, and say nothing else")
     parser.add_argument("--no-progress", action="store_true", help="no progress bar")
-    if COMMANDS[name][0] in JSON:
+    if module.__name__.rpartition(".")[2] in JSON:
         parser.add_argument("--json", action="store_true", help="print JSON to stdout, and everything else to stderr")
+    parser.add_argument(
+        "--plugin", action="append", default=[], metavar="MODULE",
+        help="module or .py file with components of your own; repeatable; SRKD_PLUGINS=A,B does the same",
+    )  # fmt: skip
 
 
 @contextmanager
@@ -124,7 +133,9 @@ def _output(args: argparse.Namespace) -> Generator[None]:
     from srkd.cli.display import OUTPUT
 
     before = OUTPUT.quiet, OUTPUT.progress, OUTPUT.json
-    OUTPUT.quiet, OUTPUT.progress, OUTPUT.json = args.quiet, not args.no_progress, getattr(args, "json", False)
+    OUTPUT.quiet |= args.quiet  # a command that runs others may be quiet already
+    OUTPUT.progress &= not args.no_progress
+    OUTPUT.json = getattr(args, "json", False)
     try:
         yield
     finally:

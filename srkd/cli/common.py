@@ -6,7 +6,7 @@ import argparse
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from srkd.types import InputError, did_you_mean
 
@@ -54,27 +54,31 @@ class Words(argparse.Action):
         setattr(namespace, self.dest, [*(getattr(namespace, self.dest) or []), *words])
 
 
-def add_models(parser: argparse.ArgumentParser, *, required: bool, text: str) -> None:
-    """MODEL… in any place, or behind -m."""
+def add_list(parser: argparse._ActionsContainer, *flags: str, **more: Any) -> None:  # pyright: ignore[reportPrivateUsage]
+    """A list with commas or spaces."""
+    parser.add_argument(*flags, nargs="+", action=Words, **more)
+
+
+def add_models(parser: argparse.ArgumentParser, *, text: str = "checkpoint") -> None:
+    """MODEL… in any place, or behind -m; `sort_out` collects them."""
     parser.add_argument("models", nargs="*", metavar="MODEL", help=text)
     parser.add_argument("-m", "--model", "--models", nargs="+", dest="more_models", metavar="MODEL", help="the same")
-    parser.set_defaults(needs_model=required)
+
+
+def add_width(parser: argparse.ArgumentParser) -> None:
+    """The width to work at."""
+    parser.add_argument("--width", help="share of the channels, such as 0.5 or 1/3 (default 1.0)")
 
 
 def add_widths(parser: argparse.ArgumentParser) -> None:
     """Widths to look at."""
-    parser.add_argument(
-        "--widths", "--width", nargs="+", action=Words, metavar="W",
-        help="such as 1 0.5 1/3, or with commas; default: those that were trained",
-    )  # fmt: skip
+    text = "such as 1 0.5 1/3, or with commas; default: those that were trained"
+    add_list(parser, "--widths", "--width", metavar="W", help=text)
 
 
 def add_sets(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
     """Test sets."""
-    parser.add_argument(
-        "--sets", "--set", nargs="+", required=required, action=Words, metavar="SET",
-        help="folders, or names of known sets",
-    )  # fmt: skip
+    add_list(parser, "--sets", "--set", required=required, metavar="SET", help="folders, or names of known sets")
 
 
 def add_device(parser: argparse.ArgumentParser, default: str | None = "auto") -> None:
@@ -82,16 +86,41 @@ def add_device(parser: argparse.ArgumentParser, default: str | None = "auto") ->
     parser.add_argument("--device", default=default, help="auto (default), cpu, cuda, cuda:1, mps")
 
 
+def add_precision(parser: argparse.ArgumentParser, default: Literal["auto", "fp32"]) -> None:
+    """What networks compute in."""
+    choices = tuple(dict.fromkeys((default, "fp32", "bf16", "fp16")))
+    parser.add_argument("--precision", default=default, choices=choices, help=f"default {default}")
+
+
+def add_overwrite(parser: argparse.ArgumentParser, text: str = "replace files that exist") -> None:
+    """What is to be done about files that exist."""
+    parser.add_argument("--overwrite", action="store_true", help=text)
+
+
+def tile(given: str) -> int | Literal["auto"]:
+    """What `--tile` says: a number of pixels, or auto."""
+    if given == "auto":
+        return "auto"
+    if not given.isdecimal():
+        raise InputError(f"--tile is a number of pixels, 0 for none, or auto; it is {given!r}.")
+    return int(given)
+
+
+def widths(words: Sequence[str] | None) -> list[float]:
+    """What `--widths` says; empty where it was not given."""
+    from srkd.signature import parse_width
+
+    return [parse_width(word) for word in words or ()]
+
+
 def sort_out(args: argparse.Namespace) -> None:
     """Give back what a list before it swallowed: models behind --sets and --widths, overrides behind either."""
     models = [*args.models, *(args.more_models or [])]
-    for name in ("widths", "sets"):
-        words: list[str] | None = getattr(args, name)
-        if words is None:
-            continue
-        keep = [word for word in words if not (_is_model(word) or (name == "widths" and Path(word).exists()))]
-        models += [word for word in words if word not in keep]
-        setattr(args, name, keep or None)
+    for name in {"widths", "sets"} & vars(args).keys():
+        words: list[str] = getattr(args, name) or []
+        gone = [word for word in words if _is_model(word) or (name == "widths" and Path(word).exists())]
+        models += gone
+        setattr(args, name, [word for word in words if word not in gone] or None)
     args.models = models
 
 

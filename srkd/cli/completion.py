@@ -8,8 +8,8 @@ srkd completion tcsh > ~/.srkd.tcsh           (and source it)
 from __future__ import annotations
 
 import argparse
-import importlib
 import sys
+from collections.abc import Mapping
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,16 +21,26 @@ def run(args: argparse.Namespace) -> int:
     """Print the script."""
     import shtab
 
-    from srkd.cli import COMMANDS, add_common
+    from srkd.cli import COMMANDS
 
     parser = argparse.ArgumentParser(prog="srkd")
-    commands = parser.add_subparsers(dest="command")
-    for name, (module, text) in COMMANDS.items():
-        own = commands.add_parser(name, help=text)
-        importlib.import_module(f"srkd.cli.{module}").add_arguments(own)
-        add_common(own, name)
+    _add(parser, "srkd.cli", COMMANDS)
+    sys.stdout.write(shtab.complete(parser, args.shell) + "\n")
+    return 0
+
+
+def _add(parser: argparse.ArgumentParser, package: str, commands: Mapping[str, tuple[str, str]]) -> None:
+    import shtab
+
+    from srkd.cli import add_all, module_of
+
+    below = parser.add_subparsers(dest="command")
+    for name, (_, text) in commands.items():
+        own, module = below.add_parser(name, help=text), module_of(name, commands, package)
+        if actions := getattr(module, "ACTIONS", None):  # srkd data get
+            _add(own, module.__name__, actions)
+            continue
+        add_all(own, module)
         for action in own._actions:  # files are what most arguments are
             if action.choices is None and action.nargs != 0:
                 action.complete = shtab.FILE  # pyright: ignore[reportAttributeAccessIssue]
-    sys.stdout.write(shtab.complete(parser, args.shell) + "\n")
-    return 0

@@ -1,11 +1,12 @@
-"""What commands show of a result."""
+"""What commands show: lines, tables, bars and JSON."""
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,9 @@ from srkd.types import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress, ProgressColumn
 
     from srkd.evaluation.result import Result
+    from srkd.table import Table
 
 
 @dataclass
@@ -37,46 +38,77 @@ def stdout_console(file: Any = None) -> Console:
     from rich.console import Console
 
     file = sys.stderr if OUTPUT.json and file is None else file
-    if OUTPUT.quiet:
-        return Console(file=file, quiet=True)
-
-    console = Console(file=file)
-    return console if console.is_terminal else Console(file=file, width=max(console.width, 160))
+    console = Console(file=file, quiet=OUTPUT.quiet)
+    return console if console.is_terminal else Console(file=file, quiet=OUTPUT.quiet, width=max(console.width, 160))
 
 
-def show_json(text: str) -> None:
-    """To stdout, alone: everything else goes to stderr where JSON is asked for."""
+def say(*lines: str) -> None:
+    """Lines as they are: no markup, no colours, no broken paths."""
+    _print(stdout_console(), *lines)
+
+
+def warn(*lines: str) -> None:
+    """Lines that begin with the word warning."""
+    say(*(f"warning: {line}" for line in lines))
+
+
+def complain(line: str) -> None:
+    """A line to stderr, even where a command is to be quiet."""
+    from rich.console import Console
+
+    _print(Console(stderr=True), line)
+
+
+def _print(console: Console, *lines: str) -> None:
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def say_written(*paths: Path) -> None:
+    """Which files were written; nothing where none was."""
+    if paths:
+        say(f"Written: {', '.join(map(str, paths))}")
+
+
+def show_table(table: Table) -> None:
+    """A table, as wide as the terminal."""
+    table.print(stdout_console())
+
+
+def show_json(value: Any) -> None:
+    """Text, or an object, to stdout, alone: everything else goes to stderr where JSON is asked for."""
     if OUTPUT.json:
+        text = value if isinstance(value, str) else json.dumps(value, indent=1, ensure_ascii=False)
         sys.stdout.write(text.rstrip() + "\n")
 
 
-def show_result(console: Console, result: Result, written: Sequence[Path]) -> None:
+def show_result(result: Result, written: Sequence[Path]) -> None:
     """The summary as a table, the protocol, warnings and times under it, and the files that were written."""
     from srkd.evaluation.tables import notes, summary_of, time_spent
 
-    summary_of(result).print(console)
-    for line in (*notes(result), *time_spent(result)):
-        show_line(console, line)
-    if written:
-        show_line(console, f"Written: {', '.join(map(str, written))}")
+    show_table(summary_of(result))
+    say(*notes(result), *time_spent(result))
+    say_written(*written)
 
 
-def progress_bar(*columns: ProgressColumn) -> Progress:
+@contextmanager
+def bar(what: str) -> Generator[Callable[..., None]]:
     """A bar on stderr that vanishes when the work is done, and is not there at all in a file or a pipe.
 
-    Without `columns` it has rich's own: text, bar, share, time.
+    Yields what is to be called with (done, in all, a name); what is left out stays as it was.
     """
     from rich.console import Console
     from rich.progress import Progress
 
     console = Console(stderr=True)
     shown = console.is_terminal and OUTPUT.progress and not OUTPUT.quiet
-    return Progress(*columns, console=console, transient=True, disable=not shown)
+    with Progress(console=console, transient=True, disable=not shown) as progress:
+        task = progress.add_task(what, total=None)
 
+        def show(done: float | None = None, total: float | None = None, name: str | None = None) -> None:
+            progress.update(task, completed=done, total=total, description=name)
 
-def show_line(console: Console, text: str) -> None:
-    """Text as it is: no markup, no colours, no broken paths."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+        yield show
 
 
 def keep_existing(paths: Iterable[Path], overwrite: bool) -> None:
@@ -93,15 +125,10 @@ def height_width(given: str | None) -> tuple[int, int] | None:
     return (int(match[1]), int(match[2])) if match else None
 
 
-def warn(console: Console, text: str) -> None:
-    """A line that begins with the word warning."""
-    show_line(console, f"warning: {text}")
-
-
 @contextmanager
-def telling(console: Console, *loggers: str) -> Generator[None]:
+def telling(*loggers: str) -> Generator[None]:
     """Show what parts of srkd log, from INFO upwards, as lines of a command's output."""
-    sources, handler = [logging.getLogger(name) for name in loggers], _ConsoleHandler(console)
+    sources, handler = [logging.getLogger(name) for name in loggers], _Lines()
     levels = [source.level for source in sources]
     for source in sources:
         source.addHandler(handler)
@@ -114,10 +141,6 @@ def telling(console: Console, *loggers: str) -> Generator[None]:
             source.setLevel(level)
 
 
-class _ConsoleHandler(logging.Handler):
-    def __init__(self, console: Console) -> None:
-        super().__init__()
-        self.console = console
-
+class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        (warn if record.levelno >= logging.WARNING else show_line)(self.console, record.getMessage())
+        (warn if record.levelno >= logging.WARNING else say)(record.getMessage())

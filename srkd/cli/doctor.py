@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 from collections.abc import Callable, Iterator
 
+from srkd.cli.display import show_json, show_table
+
 PACKAGES = (
-    "torch",
-    "torchvision",
-    "numpy",
-    "opencv-python",
-    "kornia",
-    "scikit-image",
-    "pydantic",
-    "safetensors",
-    "rich",
+    *("torch", "torchvision", "numpy", "opencv-python", "kornia", "scikit-image", "pydantic", "safetensors", "rich"),
 )
 OPTIONAL = {
     "basicsr": "comparison with BasicSR and its training loop: pip install basicsr (Python below 3.13)",
@@ -40,24 +33,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print a table; always 0."""
-    from srkd.cli.display import show_json, stdout_console
     from srkd.table import Column, Table
 
     sections = (versions, devices, optional_packages, basicsr, data_sets)
     rows = [line for section in sections for line in attempt(section)]
-    show_json(json.dumps(dict(rows), indent=1, ensure_ascii=False))
-    Table([Column("what", "name"), Column("found", "name")], [*rows]).print(stdout_console())
+    show_json(dict(rows))
+    show_table(Table([Column("what", "name"), Column("found", "name")], [*rows]))
     return 0
 
 
-def attempt(section: Callable[[], Iterator[Line]]) -> list[Line]:
+def attempt(section: Callable[[], Iterator[Line]]) -> Iterator[Line]:
     """The lines of a section; a machine that is broken enough to fail here is what this command is for."""
-    lines: list[Line] = []
     try:
-        lines.extend(section())
+        yield from section()
     except Exception as error:
-        lines.append((section.__name__.replace("_", " "), f"failed: {type(error).__name__}: {error}"))
-    return lines
+        yield section.__name__.replace("_", " "), f"failed: {type(error).__name__}: {error}"
 
 
 def versions() -> Iterator[Line]:

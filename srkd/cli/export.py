@@ -23,6 +23,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from srkd.cli.common import add_list, add_models, add_overwrite, add_width, sort_out, widths
+from srkd.cli.display import bar, height_width, keep_existing, say
 from srkd.types import InputError
 
 if TYPE_CHECKING:
@@ -32,74 +34,66 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Model, widths, file or folder, form, and what the card says."""
-    parser.add_argument("model", type=Path, metavar="MODEL", help="checkpoint")
-    parser.add_argument(
-        "-o", "--output", type=Path, metavar="FILE", help=".pth, .safetensors, .onnx or .pt2; or a folder"
-    )
-    parser.add_argument("--web", type=Path, metavar="FOLDER", help="instead of -o: a page that upscales in the browser")
-    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
-    parser.add_argument("--width", help="share of the channels, such as 0.5 or 1/3 (default 1.0)")
-    parser.add_argument("--all-widths", action="store_true", help="every trained width, into the folder -o")
-    parser.add_argument("--widths", metavar="W,W", help="these widths, into the folder -o")
-    parser.add_argument(
-        "--format", metavar="F,F", help="of the files in the folder: onnx (default), pt2, pth, safetensors"
-    )
-    parser.add_argument("--check-images", type=Path, metavar="DIR", help="images to compare on, at their own size")
-    form = parser.add_argument_group("form of .onnx and .pt2 files")
-    form.add_argument("--mobile", action="store_true", help="mean shift and range folded into the weights")
-    form.add_argument("--conv-transpose", action="store_true", help="with --mobile: no PixelShuffle")
-    form.add_argument("--size", metavar="HxW", help="fixed size of the input, such as 180x320 (default: any size)")
-    int8 = parser.add_argument_group("8-bit integers in .onnx files")
-    int8.add_argument("--int8", action="store_true", help="convolutions in integers; refused where too much is lost")
-    int8.add_argument("--calibrate", type=Path, metavar="DIR", help="photographs to find the ranges of values with")
-    int8.add_argument("--activations", type=int, choices=(8, 16), default=8, help="bits (default %(default)s)")
-    int8.add_argument("--max-loss", type=float, default=0.1, metavar="DB", help="allowed loss (default %(default)s dB)")
-    card = parser.add_argument_group("model card")
-    card.add_argument("--card", action="store_true", help="write FILE.md beside the file (a folder always has a card)")
-    card.add_argument("--results", type=Path, metavar="JSON", help="result file of srkd benchmark, for the card")
-    card.add_argument("--training-data", metavar="TEXT", help="name of the training data (default: as recorded)")
-    card.add_argument("--data-licence", metavar="TEXT", help="licence of the training data")
-    others = parser.add_argument_group("files of other code bases")
-    others.add_argument(
-        "--network",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="option of the network that MODEL, a file of another code base, does not hold; repeatable",
-    )
-    others.add_argument(
-        "--dialect", help="write for another code base: edsr-pytorch, torchsr, csd or spandrel (.pt, .pth)"
-    )
+    add = parser.add_argument
+    add_models(parser)
+    add("-o", "--output", type=Path, metavar="FILE", help=".pth, .safetensors, .onnx or .pt2; or a folder")
+    add("--web", type=Path, metavar="FOLDER", help="instead of -o: a page that upscales in the browser")
+    add_overwrite(parser)
+    add_width(parser)
+    add("--all-widths", action="store_true", help="every trained width, into the folder -o")
+    add_list(parser, "--widths", metavar="W", help="these widths, into the folder -o")
+    add_list(parser, "--format", metavar="F", help="of the files in the folder: onnx (default), pt2, pth, safetensors")
+    add("--check-images", type=Path, metavar="DIR", help="images to compare on, at their own size")
+    add = parser.add_argument_group("form of .onnx and .pt2 files").add_argument
+    add("--mobile", action="store_true", help="mean shift and range folded into the weights")
+    add("--conv-transpose", action="store_true", help="with --mobile: no PixelShuffle")
+    add("--size", metavar="HxW", help="fixed size of the input, such as 180x320 (default: any size)")
+    add = parser.add_argument_group("8-bit integers in .onnx files").add_argument
+    add("--int8", action="store_true", help="convolutions in integers; refused where too much is lost")
+    add("--calibrate", type=Path, metavar="DIR", help="photographs to find the ranges of values with")
+    add("--activations", type=int, choices=(8, 16), default=8, help="bits (default %(default)s)")
+    add("--max-loss", type=float, default=0.1, metavar="DB", help="allowed loss (default %(default)s dB)")
+    add = parser.add_argument_group("model card").add_argument
+    add("--card", action="store_true", help="write FILE.md beside the file (a folder always has a card)")
+    add("--results", type=Path, metavar="JSON", help="result file of srkd benchmark, for the card")
+    add("--training-data", metavar="TEXT", help="name of the training data (default: as recorded)")
+    add("--data-licence", metavar="TEXT", help="licence of the training data")
+    add = parser.add_argument_group("files of other code bases").add_argument
+    option = "option of the network that MODEL, a file of another code base, does not hold; repeatable"
+    add("--network", action="append", default=[], metavar="KEY=VALUE", help=option)
+    add("--dialect", help="write for another code base: edsr-pytorch, torchsr, csd or spandrel (.pt, .pth)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Export, and say how exact it is."""
-    from srkd.cli.display import height_width
     from srkd.evaluation.result import read_result
     from srkd.inference.export.card import protocol_results
     from srkd.inference.export.export import Form, open_source
     from srkd.inference.export.int8 import Int8
     from srkd.options import read_assignments
 
+    sort_out(args)
     family = args.all_widths or args.widths is not None
     _check(args, family)
     int8 = Int8(args.activations, args.max_loss, args.calibrate) if args.int8 else None
     form = Form(mobile=args.mobile, conv_transpose=args.conv_transpose, size=height_width(args.size), int8=int8)
+    options = read_assignments(args.network)
     source = open_source(
-        args.model,
-        options=read_assignments(args.network),
-        training_set=args.training_data,
-        data_licence=args.data_licence,
+        args.models[0], options=options, training_set=args.training_data, data_licence=args.data_licence
     )
     if args.results:
         read_result(args.results)
         protocol_results(args.results, source)  # a wrong file is known before the work, not after it
     if args.web:
-        return _page(args, source, form)
-    return _family(args, source, form) if family else _single(args, source, form)
+        _page(args, source, form)
+    else:
+        (_family if family else _single)(args, source, form)
+    return 0
 
 
 def _check(args: argparse.Namespace, family: bool) -> None:
+    if len(args.models) != 1:
+        raise InputError(f"export takes one MODEL, not {len(args.models)}: srkd export MODEL -o FILE.")
     if args.all_widths and args.widths is not None:
         raise InputError("--all-widths and --widths exclude each other.")
     if args.web:
@@ -122,81 +116,62 @@ def _check(args: argparse.Namespace, family: bool) -> None:
         raise InputError("--results is for the card: add --card.")
 
 
-def _single(args: argparse.Namespace, source: Source, form: Form) -> int:
-    from srkd.cli.display import keep_existing
+def _single(args: argparse.Namespace, source: Source, form: Form) -> None:
     from srkd.inference.export.export import export
-    from srkd.signature import parse_width
 
-    width = parse_width("1.0" if args.width is None else args.width)
+    (width,) = widths([args.width or "1"])
     card = args.output.with_name(args.output.name + ".md")
     keep_existing([args.output, *([card] if args.card else [])], args.overwrite)
     written = export(source, args.output, width=width, form=form, dialect=args.dialect, images=args.check_images)
-    _show(written)
+    say(str(written))
     if args.card:
         _write_card(card, args, source, form, [written])
-    return 0
 
 
-def _family(args: argparse.Namespace, source: Source, form: Form) -> int:
+def _family(args: argparse.Namespace, source: Source, form: Form) -> None:
     from srkd.atomic import atomic_write_text
-    from srkd.cli.display import keep_existing
     from srkd.inference.export.card import index
     from srkd.inference.export.export import SUFFIXES, export
 
-    suffixes = [f".{name.strip().removeprefix('.')}" for name in (args.format or "onnx").split(",")]
-    unknown = [suffix for suffix in suffixes if suffix not in SUFFIXES]
-    if unknown:
+    suffixes = [f".{name.removeprefix('.')}" for name in args.format or ["onnx"]]
+    if unknown := [suffix for suffix in suffixes if suffix not in SUFFIXES]:
         allowed = ", ".join(suffix[1:] for suffix in SUFFIXES)
         raise InputError(f"--format: unknown {unknown[0][1:]!r}; allowed: {allowed}.")
-    widths = _widths(args, source)
-    _keep_others_files(args.output)
     stem = f"{type(source.network).__name__.lower()}_x{source.network.scale}"
-    jobs = {args.output / f"{stem}_w{width:.4g}{suffix}": width for width in widths for suffix in suffixes}
+    chosen = _widths(args, source)
+    jobs = {args.output / f"{stem}_w{width:.4g}{suffix}": width for width in chosen for suffix in suffixes}
+    _keep_others_files(args.output)
     keep_existing(jobs, args.overwrite)
     files: list[Written] = []
     for path, width in jobs.items():
         files.append(export(source, path, width=width, form=form, images=args.check_images))
-        _show(files[-1])
+        say(str(files[-1]))
     entries = _write_card(args.output / "README.md", args, source, form, files)
     atomic_write_text(args.output / "index.json", index(source, form, entries))
-    return 0
 
 
-def _page(args: argparse.Namespace, source: Source, form: Form) -> int:
-    from rich.progress import BarColumn, DownloadColumn, TextColumn
-
-    from srkd.cli.display import keep_existing, progress_bar, show_line, stdout_console
+def _page(args: argparse.Namespace, source: Source, form: Form) -> None:
     from srkd.inference.export.web import RUNTIME, files_of, write_page
 
-    widths = _widths(args, source)
-    keep_existing([args.web / name for name in files_of(widths)], args.overwrite)
-    with progress_bar(TextColumn(RUNTIME.what), BarColumn(), DownloadColumn()) as bar:
-        task = bar.add_task("", visible=False)
+    folder, chosen = args.web, _widths(args, source)
+    keep_existing([folder / name for name in files_of(chosen)], args.overwrite)
+    with bar(RUNTIME.what) as progress:
         write_page(
-            source,
-            args.web,
-            widths,
-            form=form,
-            images=args.check_images,
-            progress=lambda arrived, total: bar.update(task, completed=arrived, total=total, visible=True),
-            written=_show,
-        )
-    show_line(
-        stdout_console(),
-        f"{args.web / 'index.html'}: the page. Try it: python3 -m http.server --directory {args.web}, "
-        "then open http://localhost:8000. To publish it, copy the folder to any web server.",
+            source, folder, chosen, form=form, images=args.check_images, progress=progress,
+            written=lambda file: say(str(file)),
+        )  # fmt: skip
+    say(
+        f"{folder / 'index.html'}: the page. Try it: python3 -m http.server --directory {folder}, "
+        "then open http://localhost:8000. To publish it, copy the folder to any web server."
     )
-    return 0
 
 
 def _widths(args: argparse.Namespace, source: Source) -> Sequence[float]:
     """Those named, or those that were trained."""
-    from srkd.signature import parse_width
-
-    widths = [parse_width(text) for text in args.widths.split(",")] if args.widths else source.network.trained_widths
-    if not widths:
-        raise InputError(f"{args.model} does not say which widths were trained: name them with --widths.")
-    return widths
+    chosen = widths(args.widths) or source.network.trained_widths
+    if not chosen:
+        raise InputError(f"{source.path} does not say which widths were trained: name them with --widths.")
+    return chosen
 
 
 def _keep_others_files(folder: Path) -> None:
@@ -215,27 +190,11 @@ def _write_card(
     path: Path, args: argparse.Namespace, source: Source, form: Form, files: Sequence[Written]
 ) -> list[Entry]:
     from srkd.atomic import atomic_write_text
-    from srkd.cli.display import show_line, stdout_console
     from srkd.evaluation.models import multi_adds_720p
     from srkd.inference.export.card import entry, model_card, protocol_results
 
     entries = [entry(written, multi_adds_720p(written.network)) for written in files]
     results = protocol_results(args.results, source) if args.results else None
     atomic_write_text(path, model_card(source, form, entries, results=results))
-    show_line(stdout_console(), f"Model card: {path}")
+    say(f"Model card: {path}")
     return entries
-
-
-def _show(written: Written) -> None:
-    from srkd.cli.display import show_line, stdout_console
-    from srkd.inference.export.graph import OPSET
-
-    opset = f", ONNX opset {OPSET}" if written.path.suffix == ".onnx" else ""
-    int8 = f"int8: {written.quantised}. " if written.quantised else ""
-    differences = "; ".join(f"{found} ({runtime})" for runtime, found in written.parity.items())
-    show_line(
-        stdout_console(),
-        f"{written.path}: {written.path.stat().st_size / 1e6:.2f} MB, width {written.width:.4g}{opset}, "
-        f"{written.seconds:.1f} s. {int8}"
-        f"Largest difference from the sliced network (images in 0..1), PSNR: {differences}.",
-    )

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import argparse
 import inspect
-import json
 import re
 from collections.abc import Callable
 from typing import Any
+
+from srkd.cli.display import say, show_json, show_table
 
 KINDS = ("networks", "methods", "datasets", "metrics", "losses", "optimizers", "schedulers")
 
@@ -29,35 +30,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show a table."""
-    from srkd.cli.display import show_json, show_line, stdout_console
     from srkd.registry import DATASETS, LOSSES, METHODS, METRICS, NETWORKS, OPTIMIZERS, SCHEDULERS, Registry
     from srkd.signature import option_docs, option_names
     from srkd.table import Column, Table
 
     all_kinds = (NETWORKS, METHODS, DATASETS, METRICS, LOSSES, OPTIMIZERS, SCHEDULERS)
-    registries: dict[str, Registry[Any]] = dict(zip(KINDS, all_kinds, strict=True))
-    registry, console = registries[args.kind], stdout_console()
+    registry: Registry[Any] = dict(zip(KINDS, all_kinds, strict=True))[args.kind]
     if args.name is None:
         table = Table([Column("name", "name"), Column("what it is", "name")])
         table.rows += [(name, _line(registry.get(name))) for name in registry.names()]
         table.rows += FOREIGN.items() if registry is NETWORKS else ()
-        table.print(console)
-        show_json(json.dumps([{"name": name, "text": text} for name, text in table.rows], ensure_ascii=False, indent=1))
+        show_table(table)
+        show_json([{"name": name, "text": text} for name, text in table.rows])
         return 0
     component = registry.get(args.name)
-    show_line(console, f"{args.name}\n\n{re.split(_SECTION, _doc(component))[0].strip()}\n")
+    say(f"{args.name}\n\n{re.split(_SECTION, _doc(component))[0].strip()}\n")
     described = option_docs(component)
-    table = Table([Column(name, "name") for name in ("option", "type", "default", "meaning")])
+    names = ("option", "type", "default", "meaning")
+    table = Table([Column(name, "name") for name in names])
     for name, parameter in option_names(component).items():
         written = parameter.annotation
         kind = "" if written is inspect.Parameter.empty else written
         kind = kind if isinstance(kind, str) else inspect.formatannotation(kind)
         default = "required" if parameter.default is inspect.Parameter.empty else repr(parameter.default)
         table.rows.append((name, kind, default, described.get(name, "")))
-    table.print(console)
-    names = [column.name for column in table.columns]
-    options = [dict(zip(names, row, strict=True)) for row in table.rows]
-    show_json(json.dumps({"name": args.name, "options": options}, ensure_ascii=False, indent=1))
+    show_table(table)
+    show_json({"name": args.name, "options": [dict(zip(names, row, strict=True)) for row in table.rows]})
     return 0
 
 

@@ -17,6 +17,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from srkd.cli.common import add_device
+from srkd.cli.display import bar, say, warn
 from srkd.types import InputError
 
 if TYPE_CHECKING:
@@ -25,24 +27,20 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Result files, and where to find what they do not hold."""
-    parser.add_argument(
-        "results", nargs="+", metavar="ARM", help="result files of one protocol, or NAME=FILE… (compare)"
-    )
-    parser.add_argument("--baseline", metavar="NAME", help="the control; default: the first arm with the most runs")
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE.html", help="the page")
-    parser.add_argument("--strips", type=Path, metavar="FOLDER", help="write the crops of each image as one PNG")
-    parser.add_argument("--images", type=int, default=6, metavar="N", help="pictures of N images of each set (6)")
-    parser.add_argument("--experiment", nargs="+", default=[], type=Path, metavar="DIR", help="more training runs")
-    parser.add_argument(
-        "--sets-root", nargs="+", default=[], type=Path, metavar="DIR", help="folders that hold the sets"
-    )
-    parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
+    add = parser.add_argument
+    add("results", nargs="+", metavar="ARM", help="result files of one protocol, or NAME=FILE… (compare)")
+    add("--baseline", metavar="NAME", help="the control; default: the first arm with the most runs")
+    add("-o", "--output", type=Path, metavar="FILE.html", help="the page")
+    add("--strips", type=Path, metavar="FOLDER", help="write the crops of each image as one PNG")
+    add("--images", type=int, default=6, metavar="N", help="pictures of N images of each set (6)")
+    add("--experiment", nargs="+", default=[], type=Path, metavar="DIR", help="more training runs")
+    add("--sets-root", nargs="+", default=[], type=Path, metavar="DIR", help="folders that hold the sets")
+    add_device(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Read, take the pictures, write."""
     from srkd.atomic import atomic_write_text
-    from srkd.cli.display import progress_bar, show_line, stdout_console, warn
     from srkd.evaluation.gather import gather
     from srkd.evaluation.pictures import take_pictures
     from srkd.evaluation.report import Report, find_experiments, render
@@ -56,24 +54,18 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--images is at least 0, not {args.images}.")
     results = gather(args.results, args.baseline)
     experiments, amiss = find_experiments(results, args.experiment)
-    with progress_bar() as progress:
-        task = progress.add_task("pictures", total=None)
+    with bar("pictures") as progress:
         scenes, missing = take_pictures(
-            results,
-            limit=args.images,
-            roots=args.sets_root,
-            device=str(choose_device(args.device)),
-            on_scene=lambda name: progress.update(task, description=name),
-        )
+            results, limit=args.images, roots=args.sets_root, device=str(choose_device(args.device)),
+            on_scene=lambda name: progress(name=name),
+        )  # fmt: skip
     report = Report(results, scenes, experiments, [*amiss, *missing])
-    console = stdout_console()
-    for note in report.notes:
-        warn(console, note)
+    warn(*report.notes)
     written = _write_strips(report, args.strips) if args.strips else []
     if args.output is not None:
         atomic_write_text(args.output, render(report))
         written.insert(0, args.output)
-    show_line(console, f"Written: {', '.join(map(str, written)) or 'nothing, as there are no pictures'}")
+    say(f"Written: {', '.join(map(str, written)) or 'nothing, as there are no pictures'}")
     return 0
 
 

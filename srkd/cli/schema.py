@@ -13,6 +13,8 @@ import json
 import sys
 from pathlib import Path
 
+from srkd.cli.display import say_written
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Where to."""
@@ -29,4 +31,5 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(text)
     else:
         atomic_write_text(args.output, text)
+        say_written(args.output)
     return 0

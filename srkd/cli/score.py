@@ -10,6 +10,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from srkd.cli.common import add_overwrite
+from srkd.cli.display import keep_existing, show_result
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Two folders and the scale."""
@@ -18,14 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scale", type=int, required=True, help="for the mod-crop and the border")
     parser.add_argument("--protocol", choices=["y", "rgb"], default="y", help="default: y")
     parser.add_argument("--name", help="of the model in tables; default: that of the folder")
-    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    add_overwrite(parser)
     parser.add_argument("-o", "--output", type=Path, metavar="FILE.json", help="result; .csv and .md are put beside it")
 
 
 def run(args: argparse.Namespace) -> int:
     """Score, show, write; 1 where an image could not be read."""
 
-    from srkd.cli.display import keep_existing, show_result, stdout_console
     from srkd.evaluation.protocols import protocol_of
     from srkd.evaluation.scoring import score_folder
     from srkd.evaluation.tables import result_path, write_result
@@ -34,6 +36,6 @@ def run(args: argparse.Namespace) -> int:
         path = result_path(args.output)
         keep_existing([path.with_suffix(suffix) for suffix in (".json", ".csv", ".md", ".tex")], args.overwrite)
     result = score_folder(args.sr_dir, args.gt_dir, protocol=protocol_of(args.protocol, args.scale), name=args.name)
-    show_result(stdout_console(), result, write_result(args.output, result) if args.output else [])
+    show_result(result, write_result(args.output, result) if args.output else [])
     result.raise_failures()
     return 0

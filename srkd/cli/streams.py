@@ -9,22 +9,9 @@ import sys
 import unicodedata
 from typing import Any
 
-_PLAIN = str.maketrans(
-    {
-        "×": "x",
-        "·": ".",
-        "…": "...",
-        "–": "-",
-        "—": "-",
-        "−": "-",
-        "±": "+/-",
-        "→": "->",
-        "≤": "<=",
-        "≥": ">=",
-        "≈": "~",
-    }
-    | {"’": "'", "‘": "'", "“": '"', "”": '"', "√": "sqrt", "∞": "inf", "σ": "sigma", "µ": "u", "μ": "u", "•": "*"}
-)
+_TEXT = """× x · . … ... – - — - − - ± +/- → -> ≤ <= ≥ >= ≈ ~ ’ ' ‘ ' “ " ” " √ sqrt ∞ inf σ sigma µ u μ u • *"""
+_SIGNS = _TEXT.split()
+_PLAIN = str.maketrans(dict(zip(_SIGNS[::2], _SIGNS[1::2], strict=True)))
 
 
 def prepare_streams() -> None:

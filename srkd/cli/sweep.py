@@ -16,8 +16,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from srkd.cli.common import Words, add_sets
-from srkd.cli.display import progress_bar, show_line, stdout_console
+from srkd.cli.common import add_list, add_sets
+from srkd.cli.demo import run_steps
+from srkd.cli.display import bar, say
 from srkd.types import InputError
 
 if TYPE_CHECKING:
@@ -29,18 +30,18 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to run, how, and what to measure on."""
-    parser.add_argument("-opt", "--opt", nargs="+", required=True, metavar="FILE", help="option files (YAML)")
-    parser.add_argument("--seeds", nargs="+", action=Words, metavar="N", help="default: the manual_seed of each file")
-    parser.add_argument(
-        "--grid", action="append", default=[], metavar="key.path=V,V", help="values to try; several: every combination"
-    )
+    add = parser.add_argument
+    add("-opt", "--opt", nargs="+", required=True, metavar="FILE", help="option files (YAML)")
+    add_list(parser, "--seeds", metavar="N", help="default: the manual_seed of each file")
+    values = "values to try; several: every combination"
+    add("--grid", action="append", default=[], metavar="key.path=V,V", help=values)
     add_sets(parser, required=True)
-    parser.add_argument("--protocol", default="y", metavar="P", help="as in srkd benchmark (y)")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="trainings at a time (1)")
-    parser.add_argument("--nproc", type=int, default=1, metavar="N", help="processes (GPUs) of each, by torchrun (1)")
-    parser.add_argument("--name", metavar="SWEEP", help="folder in results/; default: the first file's name")
-    parser.add_argument("--slurm", type=Path, metavar="FILE", help="write a job array for sbatch, and run nothing")
-    parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="override an option in all runs")
+    add("--protocol", default="y", metavar="P", help="as in srkd benchmark (y)")
+    add("--jobs", type=int, default=1, metavar="N", help="trainings at a time (1)")
+    add("--nproc", type=int, default=1, metavar="N", help="processes (GPUs) of each, by torchrun (1)")
+    add("--name", metavar="SWEEP", help="folder in results/; default: the first file's name")
+    add("--slurm", type=Path, metavar="FILE", help="write a job array for sbatch, and run nothing")
+    add("overrides", nargs="*", metavar="key.path=value", help="override an option in all runs")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -51,23 +52,20 @@ def run(args: argparse.Namespace) -> int:
     from srkd.evaluation.protocols import protocol_of
     from srkd.evaluation.sets import find_set
 
-    files, behind_files = _parted(args.opt)
-    sets, behind_sets = _parted(args.sets)
-    seeds, behind_seeds = _parted(args.seeds or [])
+    lists = [args.opt, args.sets, args.seeds or []]  # and the overrides that argparse takes for more of them
+    behind = [word for words in lists for word in words if "=" in word and not Path(word).exists()]
+    files, sets, seeds = ([word for word in words if word not in behind] for words in lists)
     if not (files and sets and min(args.jobs, args.nproc) >= 1):
         raise InputError("give -opt a file and --sets a set; --jobs and --nproc are at least 1.")
     runs = plan(
-        files,
-        seeds=parse_seeds(",".join(seeds)) if seeds else (),
-        grid=[parse_axis(text) for text in args.grid],
-        overrides=[*behind_files, *behind_sets, *behind_seeds, *args.overrides],
-    )
+        files, seeds=parse_seeds(",".join(seeds)) if seeds else (), grid=[parse_axis(text) for text in args.grid],
+        overrides=[*behind, *args.overrides],
+    )  # fmt: skip
     protocol_of(args.protocol, runs[0].options.scale)  # what would be wrong after days of training is wrong now
     for name in sets:
         find_set(name)
-    console = stdout_console()
     waiting = [run for run in runs if not run.is_finished()]
-    show_line(console, f"Finished already: {len(runs) - len(waiting)} of {len(runs)} runs.")
+    say(f"Finished already: {len(runs) - len(waiting)} of {len(runs)} runs.")
     name = args.name or Path(files[0]).stem
     out = Path(runs[0].options.path.results_root or "results") / name
     _keep_others_results(out, [run.name for run in runs])
@@ -77,10 +75,9 @@ def run(args: argparse.Namespace) -> int:
             raise InputError("every run is finished: leave out --slurm to measure them.")
         launch.logs.mkdir(parents=True, exist_ok=True)
         atomic_write_text(args.slurm, job_script(waiting, name=name, nproc=args.nproc, logs=launch.logs))
-        show_line(
-            console,
-            f"Written: {args.slurm}, a job array of {len(waiting)} tasks. Submit it with your resources, such as\n"
-            f"  sbatch --gres=gpu:{args.nproc} --time=24:00:00 {args.slurm}\n"
+        say(
+            f"Written: {args.slurm}, a job array of {len(waiting)} tasks. Submit it with your resources, such as",
+            f"  sbatch --gres=gpu:{args.nproc} --time=24:00:00 {args.slurm}",
             "When they are done, the same command without --slurm measures, reports and compares.",
         )
         return 0
@@ -105,24 +102,17 @@ def _keep_others_results(out: Path, names: Sequence[str]) -> None:
     atomic_write_text(record, "".join(f"{name}\n" for name in names))
 
 
-def _parted(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Files or sets, and the overrides that argparse takes for more of them."""
-    overrides = [word for word in words if "=" in word and not Path(word).exists()]
-    return [word for word in words if word not in overrides], overrides
-
-
 def _train(waiting: Sequence[SweepRun], launch: Launch) -> int:
     """Run the trainings, a line for each that ends: 0, 1 where one failed, or 128 + the signal."""
     from srkd.engine.processes import iteration, last_line, train_all
 
     done = {run.name: iteration(run) for run in waiting}
-    failed: list[str] = []
-    with progress_bar() as progress:
-        task = progress.add_task("sweep", total=sum(run.options.train.total_iter for run in waiting))
+    total, failed = sum(run.options.train.total_iter for run in waiting), list[str]()
+    with bar("sweep") as progress:
 
         def on_tick(running: Sequence[SweepRun]) -> None:
             done.update({run.name: iteration(run) for run in running})
-            progress.update(task, completed=sum(done.values()), description=", ".join(run.name for run in running))
+            progress(sum(done.values()), total, ", ".join(run.name for run in running))
 
         def on_end(run: SweepRun, status: int) -> None:
             stopped = status in (129, 130, 143) or status < 0  # a second signal may come when all is saved
@@ -130,19 +120,18 @@ def _train(waiting: Sequence[SweepRun], launch: Launch) -> int:
             if status:
                 failed.append(run.name)
                 line += f" (exit status {status}; log: {launch.log(run)}): {last_line(launch.log(run))}"
-            show_line(stdout_console(), line)
+            say(line)
 
         status = train_all(waiting, launch, on_tick=on_tick, on_end=on_end)
     if status:
-        show_line(stdout_console(), "Interrupted; the same command goes on.")
+        say("Interrupted; the same command goes on.")
     elif failed:
-        show_line(stdout_console(), f"{len(failed)} of {len(waiting)} runs failed; the same command tries them again.")
+        say(f"{len(failed)} of {len(waiting)} runs failed; the same command tries them again.")
     return status or int(bool(failed))
 
 
 def _evaluate(runs: Sequence[SweepRun], sets: Sequence[str], protocol: str, out: Path) -> int:
     """The networks through `srkd benchmark`, `report` and `compare`; one arm alone is compared with bicubic."""
-    from srkd.cli.demo import run_steps
     from srkd.evaluation.result import BICUBIC
 
     result = out / "benchmark.json"
@@ -158,4 +147,4 @@ def _evaluate(runs: Sequence[SweepRun], sets: Sequence[str], protocol: str, out:
         ("Report", ["report", str(result), "-o", str(out / "report.html")]),
         ("Compare", ["compare", *arms, "-o", str(out / "comparison.md")]),
     ]
-    return run_steps(steps, stdout_console())
+    return run_steps(steps)

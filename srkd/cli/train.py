@@ -16,6 +16,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from srkd.cli.display import stdout_console
 from srkd.types import InputError
 
 if TYPE_CHECKING:
@@ -24,31 +25,26 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """BasicSR's arguments, and overrides without a flag."""
-    parser.add_argument("-opt", "--opt", metavar="FILE", help="option file (YAML)")
-    parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="override an option, between any flags")
-    parser.add_argument(
-        "--force_yml", "--force-yml", nargs="+", default=[], metavar="a:b=c", help="the same, in BasicSR's form"
-    )
-    parser.add_argument(
-        "--auto_resume", "--auto-resume", action="store_true", help="go on from the newest training state"
-    )
-    parser.add_argument(
-        "--teacher", metavar="FILE", help="weights of the teacher; without a method in the option file: OutputKD"
-    )
-    parser.add_argument("--debug", action="store_true", help="validate and save every 8 iterations, print every one")
-    parser.add_argument("--check", action="store_true", help="build everything, run a few steps, write nothing")
-    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none", help="who starts processes")
-    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help="accepted and ignored")
+    add = parser.add_argument
+    add("-opt", "--opt", metavar="FILE", help="option file (YAML)")
+    add("overrides", nargs="*", metavar="key.path=value", help="override an option, between any flags")
+    basicsr = "the same, in BasicSR's form"
+    add("--force_yml", "--force-yml", nargs="+", default=[], metavar="a:b=c", help=basicsr)
+    add("--auto_resume", "--auto-resume", action="store_true", help="go on from the newest training state")
+    add("--teacher", metavar="FILE", help="weights of the teacher; without a method in the option file: OutputKD")
+    add("--debug", action="store_true", help="validate and save every 8 iterations, print every one")
+    add("--check", action="store_true", help="build everything, run a few steps, write nothing")
+    add("--launcher", choices=["none", "pytorch", "slurm"], default="none", help="who starts processes")
+    add("--local_rank", "--local-rank", type=int, default=0, help="accepted and ignored")
 
 
 def run(args: argparse.Namespace) -> int:
     """Train; 0 when finished, 129, 130 or 143 when interrupted with the state saved."""
-    from srkd.cli.display import stdout_console
-    from srkd.cli.teacher_option import teacher_overrides
     from srkd.engine.build import Start, build_trainer
     from srkd.engine.check import check
     from srkd.engine.distributed import leave_world
     from srkd.engine.logging import LastingStream, console_logging
+    from srkd.engine.teachers import teacher_overrides
     from srkd.options import load_train_options
 
     console = stdout_console(LastingStream())
@@ -94,8 +90,7 @@ def option_file(named: str | None, words: Sequence[str]) -> tuple[str, list[str]
 
 def debugging(opt: TrainOptions) -> TrainOptions:
     """BasicSR's debug settings: everything happens within the first eight iterations, in a folder of its own."""
-    logger = opt.logger.model_copy(
-        update={"print_freq": 1, "save_checkpoint_freq": 8, "use_tb_logger": False, "wandb": None}
-    )
+    often = {"print_freq": 1, "save_checkpoint_freq": 8, "use_tb_logger": False, "wandb": None}
     val = opt.val.model_copy(update={"val_freq": 8}) if opt.val else None
-    return opt.model_copy(update={"name": f"debug_{opt.name}", "logger": logger, "val": val})
+    changes = {"name": f"debug_{opt.name}", "logger": opt.logger.model_copy(update=often), "val": val}
+    return opt.model_copy(update=changes)

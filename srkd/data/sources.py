@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import platformdirs
@@ -20,6 +21,8 @@ from srkd.data.download import MismatchError, NotThereError, Progress, checked, 
 from srkd.types import InputError, WorkError, did_you_mean
 
 log = logging.getLogger(__name__)
+
+Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +51,18 @@ class Source:
         if not self.file:
             object.__setattr__(self, "file", urlsplit(self.url).path.rpartition("/")[2])
 
+    @property
+    def verified_by(self) -> str:
+        """What a file is verified by, in words; empty where there is nothing."""
+        if not self.sha256:
+            return "MD5" if self.md5 else ""
+        return "SHA-256" if len(self.sha256) == 64 else f"{len(self.sha256)} digits of SHA-256"
+
+    @property
+    def megabytes(self) -> str:
+        """The size in words; ? where it is not known."""
+        return f"{self.size / 1e6:.{0 if self.size > 1e9 else 1}f} MB" if self.size else "?"
+
 
 @dataclass(frozen=True)
 class Fetched:
@@ -64,8 +79,8 @@ def known_models() -> dict[str, Source]:
     return {name: Source(**entry) for name, entry in tomllib.loads(text).items()}
 
 
-def source_named(name: str, sources: Mapping[str, Source]) -> Source:
-    """The source of that name.
+def source_named(name: str, sources: Mapping[str, Kind]) -> Kind:
+    """The source, or the set of images, of that name.
 
     Raises:
         InputError: there is none.

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
-from rich.table import Table
 
 from srkd.compat.loading import network_in
 from srkd.engine.checkpoint import capture, load_state, save_learnt, save_state
@@ -24,6 +23,7 @@ from srkd.engine.seeding import random_states
 from srkd.engine.trainer import Trainer
 from srkd.engine.validation import Validator
 from srkd.networks.weights import read_weights
+from srkd.table import Column, Table
 from srkd.types import InputError, WorkError
 
 STEPS = 4
@@ -50,25 +50,26 @@ def check(trainer: Trainer, console: Console) -> None:
     batch = trainer.batch(0)
     student = method.student
 
-    table = Table("", "", show_header=False, box=None)
+    facts: list[tuple[str, str]] = []
     for width in method.widths:
         count = sum(p.numel() for p in student.parameters()) if width == 1 else None
         size = f", {count:,} parameters" if count else ""
-        table.add_row(f"width {width:g}", f"{student.channels(width)} channels{size}")
-    table.add_row("lq, gt", f"{list(batch.lq.shape)}, {list(batch.gt.shape)} ({batch.lq.dtype})")
-    table.add_row("device, precision", f"{trainer.world.device}, {settings.precision}")
+        facts.append((f"width {width:g}", f"{student.channels(width)} channels{size}"))
+    facts.append(("lq, gt", f"{list(batch.lq.shape)}, {list(batch.gt.shape)} ({batch.lq.dtype})"))
+    facts.append(("device, precision", f"{trainer.world.device}, {settings.precision}"))
     for name, value in losses.items():
         weight = "" if name == TOTAL else f" × {method.weight(name, 0.0):g}"
-        table.add_row(name, f"{value:.4e}{weight}")
-    for name, value in scores.items():
-        table.add_row(name, f"{value:.4f} (the smallest image)")
-    table.add_row("network file", f"written and opened again, {written / 2**10:,.0f} KiB")
+        facts.append((name, f"{value:.4e}{weight}"))
+    facts += [(name, f"{value:.4f} (the smallest image)") for name, value in scores.items()]
     seconds, waiting = timing
     hours = seconds * settings.total_iter / 3600
-    table.add_row("time per iteration", f"{seconds:.3f} s, {100 * waiting / seconds:.0f} % of it waiting for data")
-    table.add_row("whole run", f"{settings.total_iter:,} iterations, about {hours:.2f} h")
-    table.add_row("peak memory", f"{_peak_bytes(trainer.world.device) / 2**20:,.0f} MiB")
-    console.print(table)
+    facts += [
+        ("network file", f"written and opened again, {written / 2**10:,.0f} KiB"),
+        ("time per iteration", f"{seconds:.3f} s, {100 * waiting / seconds:.0f} % of it waiting for data"),
+        ("whole run", f"{settings.total_iter:,} iterations, about {hours:.2f} h"),
+        ("peak memory", f"{_peak_bytes(trainer.world.device) / 2**20:,.0f} MiB"),
+    ]
+    Table([Column("what", "name"), Column("found", "name")], [*facts]).print(console)
     console.print("All is well: nothing was written.")
 
 

@@ -2,11 +2,11 @@
 
 import json
 import subprocess
-import sys
 
 import pytest
 
 from srkd.cli import COMMANDS, main
+from srkd.cli.data import ACTIONS
 
 
 @pytest.fixture
@@ -94,9 +94,36 @@ def test_completion_knows_every_command(shell, capsys):
         assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"test"}))
-def test_every_help_has_what_is_common(command):
-    done = subprocess.run(
-        [sys.executable, "-m", "srkd", command, "--help"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0 and "--no-progress" in done.stdout and "--quiet" in done.stdout
+@pytest.mark.parametrize("command", [*sorted({*COMMANDS} - {"data", "test"}), *(f"data {name}" for name in ACTIONS)])
+def test_every_help_has_what_is_common(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([*command.split(), "--help"])
+    printed = capsys.readouterr().out
+    assert ended.value.code == 0 and all(flag in printed for flag in ("--no-progress", "--quiet", "--plugin"))
+
+
+@pytest.mark.parametrize("words", [["-q", "get-model"], ["get-model", "-q"], ["--no-progress", "get-model", "--quiet"]])
+def test_an_action_of_data_stands_anywhere_between_flags(words, capsys):
+    assert main(["data", *words]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    "words", [["NET", "--widths", "1,0.5"], ["--widths", "1", "0.5", "NET"], ["-m", "NET", "--all-widths"]]
+)
+def test_export_takes_its_words_in_any_order(words, checkpoint, tmp_path):
+    words = [str(checkpoint) if word == "NET" else word for word in words]
+    assert main(["export", *words, "--format", "pth", "safetensors", "-o", str(tmp_path / "all")]) == 0
+    assert len([*(tmp_path / "all").glob("edsr_x*_w*")]) == 4
+
+
+def test_commands_that_run_others_are_quiet_too(tmp_path, capsys):
+    from srkd.cli import demo
+    from srkd.cli.display import OUTPUT
+
+    OUTPUT.quiet = True
+    try:
+        assert demo.run_steps([("A title", ["list", "networks"])]) == 0
+    finally:
+        OUTPUT.quiet = False
+    assert capsys.readouterr() == ("", "")

@@ -92,9 +92,13 @@ def test_failed_work_is_1_and_a_wrong_name_is_2(shelf, known, capsys):
     assert "'shure' is not known. Did you mean 'sure'? Known: sure, unsure." in capsys.readouterr().err
 
 
-def test_without_an_action_the_help_is_named(capsys):
+def test_without_an_action_the_usage_is_shown(capsys):
     assert main(["data"]) == 2
     assert "ACTION is missing. `srkd data --help`" in capsys.readouterr().err
+    assert main(["data", "chek"]) == 2
+    assert "Did you mean 'check'?" in capsys.readouterr().err
+    assert main(["data", "--help"]) == 0
+    assert "get-model" in capsys.readouterr().out
 
 
 def test_ctrl_c_keeps_what_came_and_the_next_call_goes_on(shelf, tmp_path, monkeypatch, capsys):

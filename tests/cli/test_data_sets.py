@@ -116,7 +116,10 @@ def test_a_damaged_image_is_a_problem_not_the_end(hr, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["prepare", "{hr}", "--scale", "2;3", "-o", "x"], "--scale is '2;3'"),
+        (
+            ["prepare", "{hr}", "--scale", "2;3", "-o", "x"],
+            "--scale takes whole numbers, for example 2 3 4; '2;3' is none.",
+        ),
         (["prepare", "{hr}", "--scale", "1", "-o", "x"], "from 2 up"),
         (["prepare", "nowhere", "--scale", "2", "-o", "x"], "nowhere does not exist"),
         (["check", "nowhere"], "nowhere does not exist"),

@@ -28,10 +28,13 @@ def test_a_broken_machine_is_a_line_and_no_traceback():
         yield "first", "works"
         raise OSError("libcuda.so is not there")
 
-    assert attempt(network_card) == [("first", "works"), ("network card", "failed: OSError: libcuda.so is not there")]
+    assert list(attempt(network_card)) == [
+        ("first", "works"),
+        ("network card", "failed: OSError: libcuda.so is not there"),
+    ]
 
 
-@pytest.mark.parametrize("command", ["benchmark", "score", "upscale", "export", "list", "doctor", "data"])
+@pytest.mark.parametrize("command", ["benchmark", "score", "upscale", "export", "list", "doctor"])
 def test_help_is_fast(command):
     module = COMMANDS[command][0]
     code = (

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from srkd.cli import main
-from srkd.cli.teachers import teachers_of
+from srkd.engine.teachers import teachers_of
 from srkd.evaluation.models import load_models
 from srkd.networks.edsr import EDSR
 from srkd.networks.weights import save_network

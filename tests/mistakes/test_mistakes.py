@@ -524,7 +524,7 @@ MISTAKES: list[tuple[str, str]] = [
     ),
     (
         "export net.pth",
-        "-o/--output is missing. `srkd export --help` lists what it takes.",
+        "say where it goes: -o FILE (.pth, .safetensors, .onnx or .pt2), -o FOLDER or --web FOLDER.",
     ),
     (
         "export net.pth -o net.pth",

@@ -16,8 +16,9 @@ files in models/ and archives/. Sizes and checksums are examined wherever a file
 
 from __future__ import annotations
 
-import argparse
-import importlib
+import sys
+
+from srkd.types import InputError, did_you_mean
 
 ACTIONS = {
     "get": ("get", "list the image sets that are known, or get some of them"),
@@ -28,17 +29,13 @@ ACTIONS = {
 }
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What to do, and each action's own arguments."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    for name, (module, text) in ACTIONS.items():
-        action = importlib.import_module(f"srkd.cli.data.{module}")
-        below = actions.add_parser(
-            name, help=text, description=action.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-        )
-        action.add_arguments(below)
-
-
-def run(args: argparse.Namespace) -> int:
-    """Do it."""
-    return importlib.import_module(f"srkd.cli.data.{ACTIONS[args.action][0]}").run(args)
+def without_action(words: list[str]) -> int:
+    """Show what can be done; an error unless help is what was asked for."""
+    if not {"-h", "--help"} & {*words}:
+        known = f"{did_you_mean(words[0], ACTIONS)} Allowed: {', '.join(ACTIONS)}." if words else ""
+        wrong = f"ACTION: {words[0]!r} is not known." if words else "ACTION is missing."
+        raise InputError(f"{wrong}{known} `srkd data --help` lists what it takes.")
+    lines = "\n".join(f"  {name:<15} {text}" for name, (_, text) in ACTIONS.items())
+    first = "usage: srkd data ACTION [options]      (srkd data ACTION --help for its options)"
+    sys.stdout.write(f"{first}\n\n{__doc__}\nactions:\n{lines}\n")
+    return 0

@@ -17,6 +17,10 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from srkd.cli.common import add_list
+from srkd.cli.display import bar, say
+from srkd.types import InputError
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -32,35 +36,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lq", type=Path, metavar="FOLDER", help="their low-resolution images")
     parser.add_argument("--scale", type=int, metavar="S", help="high resolution / low resolution")
     leaks = parser.add_mutually_exclusive_group()
-    leaks.add_argument(
-        "--against",
-        nargs="+",
-        metavar="SET",
-        help="sets or folders that must not be in FOLDER (the known ones there are)",
-    )
+    against = "sets or folders that must not be in FOLDER (default: the known sets that are there)"
+    add_list(leaks, "--against", metavar="SET", help=against)
     leaks.add_argument("--no-leaks", action="store_true", help="don't look for benchmark images")
 
 
 def run(args: argparse.Namespace) -> int:
     """Check; 1 where something serious was found."""
-    from srkd.cli.data.bars import counting
-    from srkd.cli.display import show_line, stdout_console
     from srkd.data.check import Finding, check_kernel, check_pairs, duplicates, survey
-    from srkd.types import InputError
 
     if (args.lq is None) != (args.scale is None):
         raise InputError("--lq and --scale belong together: the low-resolution folder, and how much smaller it is.")
     if args.scale is not None and args.scale < 1:
         raise InputError(f"--scale is {args.scale}; it must be at least 1.")
     against = [] if args.no_leaks else _benchmarks(args.folder, args.against)
-    console = stdout_console()
-    with counting("reading") as progress:
+    with bar("reading") as progress:
         found = survey(args.folder, progress)
     findings = list(found.findings)
     if found.sizes:
         high, wide = (sorted(lengths) for lengths in zip(*found.sizes, strict=True))
         sizes = f"{_range(high)} pixels high, {_range(wide)} wide"
-        show_line(console, f"{args.folder}: {len(found.names)} images, {sizes}.")
+        say(f"{args.folder}: {len(found.names)} images, {sizes}.")
     findings += [
         Finding(False, f"{later} is {first} again, perhaps resized, mirrored or rotated.")
         for first, later in duplicates(found.names, found.thumbnails)
@@ -69,29 +65,28 @@ def run(args: argparse.Namespace) -> int:
         pairs, wrong = check_pairs(args.folder, args.lq, args.scale)
         findings += wrong
         if pairs:
-            show_line(console, f"{len(pairs)} pairs with {args.lq} at scale {args.scale}.")
+            say(f"{len(pairs)} pairs with {args.lq} at scale {args.scale}.")
             findings += check_kernel(pairs, args.scale)
     if against:
         findings += _leaks(args.folder, set(found.names), against)
     elif not args.no_leaks:
         findings.append(Finding(False, "no benchmark set is there to look for leaks: name some with --against."))
     for finding in sorted(findings, key=lambda finding: not finding.serious):
-        show_line(console, f"{'problem' if finding.serious else 'note'}: {finding.text}")
+        say(f"{'problem' if finding.serious else 'note'}: {finding.text}")
     serious = sum(finding.serious for finding in findings)
-    show_line(console, f"{serious} problem{'s' if serious > 1 else ''}." if serious else "No problems.")
+    say(f"{serious} problem{'s' if serious > 1 else ''}." if serious else "No problems.")
     return 1 if serious else 0
 
 
 def _leaks(folder: Path, readable: set[str], against: list[Picture]) -> list[Finding]:
-    from srkd.cli.data.bars import counting
     from srkd.data.check import Finding
     from srkd.data.leaks import Benchmarks, Picture, find_leaks
     from srkd.data.storage import first_few, stored_images
 
-    with counting("benchmark images") as progress:
+    with bar("benchmark images") as progress:
         benchmarks = Benchmarks(against, progress)
     training = [Picture(name, image.read) for name, image in stored_images(folder).items() if name in readable]
-    with counting("looking for leaks") as progress:
+    with bar("looking for leaks") as progress:
         leaks = find_leaks(training, benchmarks, progress)
     findings = [Finding(True, f"leak: {leak.describe()}.") for leak in leaks]
     if benchmarks.unrecognisable:

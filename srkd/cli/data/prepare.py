@@ -18,11 +18,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from srkd.cli.common import add_list
+from srkd.cli.display import bar, say
+from srkd.types import InputError
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to write, from what."""
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="high-resolution images")
-    parser.add_argument("--scale", required=True, metavar="S[,S…]", help="scales of the LR images, for example 2,3,4")
+    add_list(parser, "--scale", required=True, metavar="S", help="scales of the LR images, for example 2 3 4")
     parser.add_argument("--sub-images", type=int, metavar="SIDE", help="also cut pieces of this side (BasicSR: 480)")
     parser.add_argument("--step", type=int, default=240, metavar="N", help="from one piece to the next (240)")
     parser.add_argument("--cache", type=Path, metavar="FOLDER", help="also write the decoded pairs there")
@@ -32,41 +36,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prepare."""
-    from srkd.cli.data.bars import counting
-    from srkd.cli.display import show_line, stdout_console
     from srkd.data.paired_image import IOBackend, PairedImageDataset
     from srkd.data.prepare import Preparation, prepare, write_meta_info
 
-    console = stdout_console()
     wanted = Preparation(args.folder, args.output, _scales(args.scale), args.sub_images, args.step)
-    with counting("preparing") as progress:
+    with bar("preparing") as progress:
         images, made = prepare(wanted, progress)
-    show_line(console, f"{images} images: {made} worked on, {images - made} were complete already.")
+    say(f"{images} images: {made} worked on, {images - made} were complete already.")
     with_pieces = args.sub_images is not None
     gt = wanted.hr_sub if with_pieces else args.folder
-    for folder in [*([gt] if with_pieces else []), *(wanted.lr(scale) for scale in wanted.scales)]:
-        show_line(console, str(folder))
-    if with_pieces:
-        for scale in wanted.scales:
-            show_line(console, str(wanted.lr(scale, sub=True)))
+    pieces = [gt, *(wanted.lr(scale, sub=True) for scale in wanted.scales)] if with_pieces else []
+    say(*map(str, [*pieces[:1], *(wanted.lr(scale) for scale in wanted.scales), *pieces[1:]]))
     if args.meta_info:
         file = args.output / f"meta_info_{gt.resolve().name}.txt"
-        show_line(console, f"{file} ({write_meta_info(gt, file)} images)")
+        say(f"{file} ({write_meta_info(gt, file)} images)")
     if args.cache:
         for scale in wanted.scales:
             lq = wanted.lr(scale, sub=with_pieces)
             backend = IOBackend("cache", str(args.cache))
             data = PairedImageDataset(scale=scale, dataroot_gt=str(gt), dataroot_lq=str(lq), io_backend=backend)
-            with counting(f"decoding ×{scale}") as progress:
+            with bar(f"decoding ×{scale}") as progress:
                 data.prepare(progress)
-            show_line(console, f"{len(data)} decoded pairs ×{scale} in {args.cache}")
+            say(f"{len(data)} decoded pairs ×{scale} in {args.cache}")
     return 0
 
 
-def _scales(text: str) -> list[int]:
-    from srkd.types import InputError
-
-    parts = text.split(",")
-    if not all(part.strip().isdecimal() for part in parts):
-        raise InputError(f"--scale is {text!r}; it takes whole numbers with commas between them, for example 2,3,4.")
-    return [int(part) for part in parts]
+def _scales(words: list[str]) -> list[int]:
+    if wrong := [word for word in words if not word.isdecimal()]:
+        raise InputError(f"--scale takes whole numbers, for example 2 3 4; {wrong[0]!r} is none.")
+    return [int(word) for word in words]

@@ -12,6 +12,9 @@ from __future__ import annotations
 
 import argparse
 
+from srkd.cli.display import bar, say
+from srkd.types import InputError
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """As `srkd train`."""
@@ -21,14 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make what is missing."""
-    from srkd.cli.data.bars import counting
-    from srkd.cli.display import show_line, stdout_console
     from srkd.data.teacher_cache import TeacherCache
     from srkd.engine.build import build_dataset, build_teacher
     from srkd.engine.targets import render, targets_of
     from srkd.inference.device import choose_device
     from srkd.options import load_train_options
-    from srkd.types import InputError
 
     opt = load_train_options(args.opt, args.overrides)
     teacher = build_teacher(opt)
@@ -38,14 +38,13 @@ def run(args: argparse.Namespace) -> int:
     cache = given if isinstance(given, TeacherCache) else TeacherCache("outputs")
     dataset = build_dataset("datasets.train", opt.datasets.train.component, opt.scale)
     teacher.to(choose_device("cpu" if opt.num_gpu == 0 else opt.device)).eval()
-    with counting("decoding") as progress:
+    with bar("decoding") as progress:
         dataset.prepare(progress)
     targets = targets_of(teacher, dataset, cache)
-    with counting("drawing") as progress:
+    with bar("drawing") as progress:
         made = render(targets, teacher, cache, progress)
     size = sum(targets.file(index).stat().st_size for index in range(len(targets.names)))
-    show_line(
-        stdout_console(),
+    say(
         f"{made} pictures made, {len(set(targets.names))} there ({size / 1e6:,.0f} MB, decoded "
         f"{targets.num_bytes / 1e6:,.0f} MB): {targets.folder}",
     )

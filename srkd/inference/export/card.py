@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from srkd import __version__
 from srkd.inference.export.export import Form, Source, Written, colour_order
 from srkd.inference.export.parity import Parity
 from srkd.metrics.cost import parameters
+from srkd.metrics.metric import metric_of
+from srkd.table import Cell, Column, Table
 from srkd.types import InputError
 
 _NOT_RECORDED = "not recorded"
@@ -129,13 +132,7 @@ def model_card(source: Source, form: Form, entries: Sequence[Entry], *, results:
         "",
         "## Files",
         "",
-        "| file | width | channels | parameters | multi-adds | size | largest difference from PyTorch |",
-        "|---|---:|---:|---:|---:|---:|---|",
-        *(
-            f"| {each.file} | {each.width:.4g} | {each.num_feat} | {each.parameters:,} | {_giga(each.multi_adds)} "
-            f"| {each.bytes / 1e6:.2f} MB | {_differences(each.parity)} |"
-            for each in entries
-        ),
+        Table(FILES, [_row(each) for each in entries]).markdown(),
         "",
         "One multiply-add is a multiplication with its addition, of convolutions, transposed convolutions and matrix "
         "products, for an output of 1280 × 720 pixels. Differences are of values in 0..1, on photographs of several "
@@ -143,7 +140,11 @@ def model_card(source: Source, form: Form, entries: Sequence[Entry], *, results:
         "",
         "## Results",
         "",
-        *(_result_lines(results) if results else ["Not evaluated."]),
+        *(
+            [_table(results["rows"]).markdown(), "", f"Protocol {results['protocol']} ({results['file']})."]
+            if results
+            else ["Not evaluated."]
+        ),
         "",
         "## Checksums (sha256)",
         "",
@@ -191,33 +192,33 @@ def protocol_results(path: str | Path, source: Source) -> dict[str, Any]:
     return {"protocol": protocol, "file": path.name, "rows": rows}
 
 
-def _result_lines(results: Mapping[str, Any]) -> Iterable[str]:
-    rows: list[dict[str, Any]] = results["rows"]
+FILES = [
+    Column("file", "name"),
+    *map(Column, ("width", "channels", "parameters")),
+    Column("multi-adds", short=True),
+    Column("size"),
+    Column("largest difference from PyTorch", "name"),
+]
+
+
+def _row(each: Entry) -> list[Cell]:
+    size, differences = f"{each.bytes / 1e6:.2f} MB", "; ".join(f"{name}: {one}" for name, one in each.parity.items())
+    return [each.file, f"{each.width:.4g}", each.num_feat, f"{each.parameters:,}", each.multi_adds, size, differences]
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """What a benchmark measured, a row for each set and width."""
     plain = {"set", "model", "width", "n", "n_expected", "params", "multi_adds", "seconds", "identical"}
     metrics = list(dict.fromkeys(name for row in rows for name in row if name not in plain))
-    yield f"| set | | width | {' | '.join(name.upper() for name in metrics)} |"
-    yield f"|---|---|---:|{'---:|' * len(metrics)}"
+    columns = [Column("set", "name"), Column("", "name"), Column("width")]
+    table = Table([*columns, *(Column(name.upper(), digits=metric_of(name).digits) for name in metrics)])
     for row in rows:
-        cells = [_metric(name, row.get(name), identical=row.get("identical", False)) for name in metrics]
         partial = f" ({row['n']} of {row['n_expected']} images)" if row["n"] < row["n_expected"] else ""
-        name = "bicubic" if row["model"] == "bicubic" else "network"
-        yield f"| {row['set']}{partial} | {name} | {row['width']:.4g} | {' | '.join(cells)} |"
-    yield ""
-    yield f"Protocol {results['protocol']} ({results['file']})."
-
-
-def _metric(name: str, value: float | None, *, identical: bool) -> str:
-    if value is None:
-        return "identical" if identical else "–"
-    return f"{value:.3f}" if "psnr" in name.lower() else f"{value:.4f}"
-
-
-def _giga(count: int | None) -> str:
-    return "–" if count is None else f"{count / 1e9:.4g} G"
-
-
-def _differences(parity: Mapping[str, Parity]) -> str:
-    return "; ".join(f"{runtime}: {found}" for runtime, found in parity.items())
+        none = math.inf if row.get("identical") else None
+        values = [none if row.get(name) is None else row[name] for name in metrics]
+        kind = "bicubic" if row["model"] == "bicubic" else "network"
+        table.rows.append([row["set"] + partial, kind, f"{row['width']:.4g}", *values])
+    return table
 
 
 def _plain(value: Any) -> str:

@@ -16,6 +16,7 @@ import torch
 from srkd import __version__
 from srkd.atomic import atomic_path
 from srkd.inference.export.graph import (
+    OPSET,
     describe_onnx,
     fix_size,
     record,
@@ -106,6 +107,16 @@ class Written:
     parity: Mapping[str, Parity]
     seconds: float
     quantised: Quantised | None = None
+
+    def __str__(self) -> str:
+        opset = f", ONNX opset {OPSET}" if self.path.suffix == ".onnx" else ""
+        int8 = f"int8: {self.quantised}. " if self.quantised else ""
+        differences = "; ".join(f"{found} ({runtime})" for runtime, found in self.parity.items())
+        return (
+            f"{self.path}: {self.path.stat().st_size / 1e6:.2f} MB, width {self.width:.4g}{opset}, "
+            f"{self.seconds:.1f} s. {int8}"
+            f"Largest difference from the sliced network (images in 0..1), PSNR: {differences}."
+        )
 
 
 def open_source(

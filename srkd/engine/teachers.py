@@ -1,16 +1,23 @@
-"""The teachers of networks, found through the option files that their trainings left beside them."""
+"""Teachers by option files: those of trained networks, by the files beside them, and that of `srkd train --teacher`."""
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from srkd.compat.loading import network_in
+from srkd.engine.build import build_teacher
+from srkd.evaluation.models import Model, model_of, short_name
+from srkd.methods.base import teacher_use
+from srkd.networks.weights import read_weights
+from srkd.options import load_train_options
+from srkd.registry import METHODS
 from srkd.types import InputError
 
-if TYPE_CHECKING:
-    from srkd.evaluation.models import Model
+log = logging.getLogger(__name__)
 
 
 def teachers_of(models: Sequence[Model]) -> tuple[list[Model], list[str]]:
@@ -41,11 +48,6 @@ def teachers_of(models: Sequence[Model]) -> tuple[list[Model], list[str]]:
 
 def _teacher_in(options: Path) -> Model | None:
     """The teacher that an option file names; paths that are not there count from the folder around `experiments/`."""
-    from srkd.engine.build import build_teacher
-    from srkd.evaluation.models import model_of, short_name
-    from srkd.networks.weights import read_weights
-    from srkd.options import load_train_options
-
     opt = load_train_options(options, import_plugins=False)  # beside a network file: nobody named it
     if opt.network_g_teacher is None:
         return None
@@ -58,3 +60,34 @@ def _teacher_in(options: Path) -> Model | None:
     assert network is not None
     weights = read_weights(path, opt.path.param_key_g_teacher)
     return replace(model_of(network, weights, name=short_name(path)), only=(1.0,))
+
+
+def teacher_overrides(path: str, file: str, overrides: list[str]) -> list[str]:
+    """The overrides that make `path` the teacher of the training in `file`.
+
+    The network is the one that the weight file names, or that is recognised in it. The method becomes `OutputKD` unless
+    the file has one that learns from a teacher; `Supervised` keeps its widths.
+
+    Raises:
+        InputError: the file cannot be read or recognised, or the method uses no teacher.
+    """
+    weights = read_weights(path)
+    network = network_in(weights)
+    quoted = json.dumps(path)
+    if weights.described or weights.converted:
+        block = {"type": type(network).__name__, **network.config}
+        found = [f"network_g_teacher={json.dumps(block)}", f"path.pretrain_network_g_teacher={quoted}"]
+    else:
+        found = [f"network_g_teacher={{type: spandrel, path: {quoted}}}", "path.pretrain_network_g_teacher=null"]
+    found.append("path.param_key_g_teacher=null")
+    opt = load_train_options(file, [*overrides, *found])
+    method = opt.method
+    if method.type == "Supervised":
+        widths = {"widths": method.args["widths"], "width_weights": method.args["width_weights"]}
+        found.append(f"method={json.dumps({'type': 'OutputKD', **widths})}")
+        log.info("--teacher: the method is OutputKD, as the file names none that learns from a teacher.")
+    elif teacher_use(METHODS.get(method.type)) == "no":
+        raise InputError(
+            f"--teacher {path}: method {method.type} uses no teacher. Name another `method`, or leave it out."
+        )
+    return found
