@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from turns import Key, Values
+from turns import Key, Values, measure
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -108,6 +108,32 @@ def machine(device: str) -> str:
     return torch.cuda.get_device_name() if device == "cuda" else f"{cpu_name()}, {cores} cores"
 
 
+def measured(
+    script: str,
+    args: argparse.Namespace,
+    variants: Mapping[str, Mapping[str, Any]],
+    rows_of: Callable[[Mapping[Key, Values], Values], list[Values]],
+    *packages: str,
+    before: Sequence[Values] = (),
+    **how: Any,
+) -> tuple[list[Values], Values]:
+    """Measure `variants`; returns rows and ceiling. With --save the rows are in their file after each round.
+
+    Args:
+        rows_of: medians and ceiling to rows.
+        packages: see `report`.
+        before: rows that come first in the file.
+        how: `device` and `threads`, where they are not those of `args`, and `own`, as of `turns.measure`.
+    """
+
+    def keep(medians: Mapping[Key, Values], ceiling: Values) -> None:
+        _write(script, args, [*before, *rows_of(medians, ceiling)], ceiling, packages, complete=False)
+
+    how = {"device": args.device, "threads": args.threads, **how}
+    medians, ceiling = measure(script, variants, rounds=args.rounds, each_round=keep, **how)
+    return [*before, *rows_of(medians, ceiling)], ceiling
+
+
 def report(
     script: str, args: argparse.Namespace, rows: Sequence[Values], ceiling: Values, *packages: str
 ) -> Path | None:
@@ -119,36 +145,68 @@ def report(
     from rich.console import Console
     from rich.table import Table
 
-    from srkd.atomic import atomic_write_text
-    from srkd.provenance import cpu_name, environment, version_of
-
     console = Console(width=180)
     for columns, group in _alike(rows):
         table = Table(*(name.replace("_", " ") for name in columns))
         for row in group:
             table.add_row(*(cell(name, row) for name in columns))
         console.print(table)
-    where = environment(args.device) | {name: version_of(name) or "unknown" for name in packages}
-    where |= {"cpu": cpu_name(), "load": args.load, "date": datetime.date.today().isoformat()}
     if ceiling:
         told = ", ".join(f"{name} {value:,.0f}" for name, value in ceiling.items())
         console.print(f"ceiling: {told} GFLOP/s", highlight=False)
+    where = _where(args, packages)
     console.print(", ".join(f"{key} {value}" for key, value in where.items()), highlight=False)
+    file = _write(script, args, rows, ceiling, packages, complete=True)
+    if file:
+        console.print(f"Written: {file}", highlight=False, soft_wrap=True)
+    return file
+
+
+def save_rows(script: str, args: argparse.Namespace, rows: Sequence[Values], ceiling: Values, *packages: str) -> None:
+    """With --save write the rows that are there so far, of a script that measures more than once."""
+    _write(script, args, rows, ceiling, packages, complete=False)
+
+
+def _write(
+    script: str,
+    args: argparse.Namespace,
+    rows: Sequence[Values],
+    ceiling: Values,
+    packages: Sequence[str],
+    *,
+    complete: bool,
+) -> Path | None:
+    from srkd.atomic import atomic_write_text
+
     if args.save is None:
         return None
     name = machine(args.device)
     file = args.save / re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") / f"{Path(script).stem}.json"
     content = {
         "script": Path(script).stem,
-        "environment": where,
+        "complete": complete,
+        "environment": _where(args, packages),
         "command": shlex.join(["python", f"scripts/bench/{Path(script).name}", *sys.argv[1:]]),
         "machine": name,
         "ceiling": ceiling,
         "rows": rows,
     }
     atomic_write_text(file, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-    console.print(f"Written: {file}", highlight=False, soft_wrap=True)
     return file
+
+
+def _where(args: argparse.Namespace, packages: Sequence[str]) -> Values:
+    from srkd.provenance import cpu_name, environment, version_of
+
+    where = environment(args.device) | {name: version_of(name) or "unknown" for name in packages}
+    return where | {"cpu": cpu_name(), "load": args.load, "date": datetime.date.today().isoformat()}
+
+
+def rounds_to_tf32(device: str) -> bool:
+    """Whether the device can round convolutions in fp32 to TF32, which PyTorch does by default."""
+    import torch
+
+    return device == "cuda" and torch.cuda.get_device_capability() >= (8, 0)
 
 
 def _alike(rows: Sequence[Values]) -> list[tuple[list[str], list[Values]]]:

@@ -8,23 +8,26 @@ EDSR-baseline ×4 (64 channels, 16 blocks) and its quarter, patches of 48 × 48,
 
 `plain` writes the formula down: NCHW, fp32, VGG on the student, on the teacher (detached afterwards) and on the K
 negatives, the distances to all negatives in one difference [K, B, C, H, W], left to autograd. `srkd` is the method as
-it ships, its networks in `--precision`. Before they are timed, loss and gradient on given images are compared.
+it ships, under training's settings: its networks in `--precision`, VGG in exact fp32. Both are exact; on a GPU that
+has TF32 there is a second row: the formula as PyTorch comes, and `perceptual.tf32`. Before they are timed, loss and
+gradient on given images are compared.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from contextlib import ExitStack
 
 import numpy as np
 import torch
-from common import comparison, parse, report
+from common import comparison, measured, parse, report, rounds_to_tf32
 from photographs import photographs
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
-from turns import Values, measure, peak_mib, serve, timed, worker
+from turns import Key, Values, peak_mib, serve, timed, worker
 
 from srkd import tf32
 from srkd.imaging.resize import imresize
@@ -78,9 +81,9 @@ class Plain(nn.Module):
 class Shipped(nn.Module):
     """The same loss by srkd's method."""
 
-    def __init__(self, network: EDSR, negatives: int, precision: str) -> None:
+    def __init__(self, network: EDSR, negatives: int, precision: str, *, rounds: bool) -> None:
         super().__init__()
-        space, widths = VGGSpace(weights="random"), (WIDTH,)
+        space, widths = VGGSpace(weights="random", tf32=rounds), (WIDTH,)
         self.precision = precision
         self.method = CSD(
             network, None, L1Loss(), widths=widths, num_negatives=negatives, perceptual=space, faithful=True
@@ -94,18 +97,17 @@ class Shipped(nn.Module):
 def build(how: str, *, features: int, blocks: int, negatives: int, precision: str) -> nn.Module:
     torch.manual_seed(0)
     network = EDSR(num_feat=features, num_block=blocks, upscale=SCALE, img_range=1.0)
-    if how == "plain":
+    if how.startswith("plain"):
         return Plain(network, VGG19(weights="random"), negatives)
-    return Shipped(network, negatives, precision).to(memory_format=torch.channels_last)
+    return Shipped(network, negatives, precision, rounds=how.endswith("tf32")).to(memory_format=torch.channels_last)
 
 
 def serve_one(variant: str, batch: int, device: str, **sizes: int | str) -> None:
     """The worker: seconds of a step, what the steps add to the memory in use, the loss."""
     stack = ExitStack()  # until the process ends
     torch.backends.cudnn.benchmark = True
-    if device == "cuda" and variant == "srkd":  # as the engine does; the plain formula runs as PyTorch comes
-        stack.enter_context(tf32.convolutions(tf32=False))
-    layout = torch.contiguous_format if variant == "plain" else torch.channels_last
+    stack.enter_context(tf32.convolutions(tf32=variant == "plain tf32"))  # as the engine does, but for a bf16 training
+    layout = torch.contiguous_format if variant.startswith("plain") else torch.channels_last
     model = build(variant, **sizes).to(device)
     images = Batch(*(image.to(device).contiguous(memory_format=layout) for image in crops(batch)))
     optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=1e-4)
@@ -173,21 +175,32 @@ def main() -> None:
     args = parse(__doc__, TINY, options)
     agrees = agreement(min(args.batch, 4), min(args.negatives, 4))
     sizes = {name: getattr(args, name) for name in ("features", "blocks", "negatives", "precision")}
-    variants = {how: {"batch": args.batch, **sizes} for how in ("plain", "srkd")}
-    medians, ceiling = measure(__file__, variants, device=args.device, threads=args.threads, rounds=args.rounds)
-    row = comparison(
-        medians,
-        what=f"CSD step, batch {args.batch}, {args.negatives} negatives, {args.precision} networks, fp32 VGG",
-        peer="plain",
-        peer_name="the formula written down, fp32",
-        flops=step_flops(args.batch, **sizes),
-        ceiling=ceiling["conv_fp32"],
-        headline=True,
-        peer_mib=medians["plain", "stock"]["mib"],
-        mib=medians["srkd", "default"]["mib"],
-        **agrees,
-    )
-    report(__file__, args, [row], ceiling)
+    kinds = {"": "fp32"} | ({" tf32": "tf32"} if rounds_to_tf32(args.device) else {})
+    own = [f"srkd{kind}" for kind in kinds]
+    variants = {how: {"batch": args.batch, **sizes} for how in [*own, *(f"plain{kind}" for kind in kinds)]}
+    flops = step_flops(args.batch, **sizes)
+
+    def rows_of(medians: Mapping[Key, Values], ceiling: Values) -> list[Values]:
+        networks = f"{args.batch}, {args.negatives} negatives, {args.precision} networks"
+        return [
+            comparison(
+                medians,
+                what=f"CSD step, batch {networks}, {'exact fp32' if told == 'fp32' else told} VGG",
+                peer=f"plain{kind}",
+                peer_name=f"the formula written down, {told}",
+                own=f"srkd{kind}",
+                flops=flops,
+                ceiling=ceiling[f"conv_{told}"],
+                headline=True,
+                peer_mib=medians[f"plain{kind}", "stock"]["mib"],
+                mib=medians[f"srkd{kind}", "default"]["mib"],
+                **agrees,
+            )
+            for kind, told in kinds.items()
+        ]
+
+    rows, ceiling = measured(__file__, args, variants, rows_of, own=own)
+    report(__file__, args, rows, ceiling)
 
 
 if __name__ == "__main__":

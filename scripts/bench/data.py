@@ -16,15 +16,15 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from common import comparison, parse, report
+from common import comparison, measured, parse, report
 from photographs import mosaics, photographs, write_pairs
-from turns import Values, measure, serve, timed, worker
+from turns import Key, Values, serve, timed, worker
 
 SCALE, SUB = 4, 480
 TINY = {"count": 1, "batch": 2, "patch": 64}
@@ -148,26 +148,31 @@ def main() -> None:
         variants = {
             how: {"folder": name, **sizes} for how in ("BasicSR full", "BasicSR sub", "conversion", "cv2", *own)
         }
-        medians, _ = measure(__file__, variants, device="cpu", threads=1, rounds=args.rounds, own=own)
         same = same_pixels(folder / "full" / "gt" / "0000.png")
-    rows = [
-        comparison(
-            medians,
-            what=f"training crops of {args.patch} × {args.patch}, one core, srkd from {place}",
-            peer=f"BasicSR {kind}",
-            peer_name=f"BasicSR, {told} from disk",
-            own=f"srkd {where}",
-            value="rate",
-            unit="crops/s",
-            of_ceiling=medians[f"srkd {where}", "default"]["rate"] / medians["conversion", "tuned"]["rate"],
-            headline=where == "memory",
-        )
-        for where, place in (("memory", "memory"), ("file", "a mapped file"))
-        for kind, told in (("full", "whole 2K images"), ("sub", "480 × 480 sub-images"))
-    ]
-    row = comparison(medians, what="decoding a 2K PNG file by kornia_rs", peer="cv2", own="kornia_rs", same_pixels=same)
+
+        def rows_of(medians: Mapping[Key, Values], ceiling: Values) -> list[Values]:
+            rows = [
+                comparison(
+                    medians,
+                    what=f"training crops of {args.patch} × {args.patch}, one core, srkd from {place}",
+                    peer=f"BasicSR {kind}",
+                    peer_name=f"BasicSR, {told} from disk",
+                    own=f"srkd {where}",
+                    value="rate",
+                    unit="crops/s",
+                    of_ceiling=medians[f"srkd {where}", "default"]["rate"] / medians["conversion", "tuned"]["rate"],
+                    headline=where == "memory",
+                )
+                for where, place in (("memory", "memory"), ("file", "a mapped file"))
+                for kind, told in (("full", "whole 2K images"), ("sub", "480 × 480 sub-images"))
+            ]
+            what = "decoding a 2K PNG file by kornia_rs"
+            return [*rows, comparison(medians, what=what, peer="cv2", own="kornia_rs", same_pixels=same)]
+
+        packages = ("basicsr", "opencv-python", "kornia_rs")
+        rows, _ = measured(__file__, args, variants, rows_of, *packages, device="cpu", threads=1, own=own)
     torch.set_num_threads(1)  # what the environment says is what the workers had
-    report(__file__, args, [*rows, row], {}, "basicsr", "opencv-python", "kornia_rs")
+    report(__file__, args, rows, {}, *packages)
 
 
 if __name__ == "__main__":

@@ -11,11 +11,12 @@ in fp32; the ceiling is a matrix product. Figures are for one image; memory is w
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 
 import torch
-from common import comparison, parse, report
+from common import comparison, measured, parse, report
 from torch import Tensor
-from turns import Values, measure, peak_mib, serve, timed, worker
+from turns import Key, Values, peak_mib, serve, timed, worker
 
 STUDENT, TEACHER, TAPS = 64, 256, 3
 TINY = {"cases": ["8:2:1"]}
@@ -73,24 +74,21 @@ def main() -> None:
     if given := worker():
         return serve_one(**given)
     args = parse(__doc__, TINY, options)
-    rows = []
+    rows: list[Values] = []
     for size, batch, plain_batch in (map(int, case.split(":")) for case in args.cases):
         variants = {"plain": {"size": size, "batch": plain_batch}, "srkd": {"size": size, "batch": batch}}
-        medians, ceiling = measure(__file__, variants, device=args.device, threads=args.threads, rounds=args.rounds)
-        product = 2 * size**4  # for each channel: an affinity, and two such products for the student's gradient
-        rows.append(
-            comparison(
-                medians,
-                what=f"FAKD's affinity term and gradient, {TAPS} taps of {size} × {size}, per image of {batch}",
-                peer="plain",
-                peer_name=f"the formula written down, per image of {plain_batch}",
-                flops=TAPS * product * (3 * STUDENT + TEACHER),
-                ceiling=ceiling["gemm_fp32"],
-                headline=True,
-                peer_mib=medians["plain", "stock"]["mib"],
-                mib=medians["srkd", "default"]["mib"],
-            )
-        )
+        told = {
+            "what": f"FAKD's affinity term and gradient, {TAPS} taps of {size} × {size}, per image of {batch}",
+            "peer_name": f"the formula written down, per image of {plain_batch}",
+            # for each channel: an affinity, and two such products for the student's gradient
+            "flops": TAPS * 2 * size**4 * (3 * STUDENT + TEACHER),
+        }
+
+        def rows_of(medians: Mapping[Key, Values], ceiling: Values, told: Values = told) -> list[Values]:
+            mib = {"peer_mib": medians["plain", "stock"]["mib"], "mib": medians["srkd", "default"]["mib"]}
+            return [comparison(medians, peer="plain", ceiling=ceiling["gemm_fp32"], headline=True, **told, **mib)]
+
+        rows, ceiling = measured(__file__, args, variants, rows_of, before=rows)
     report(__file__, args, rows, ceiling)
 
 

@@ -21,12 +21,9 @@ from torch import Tensor
 
 from srkd import tf32
 from srkd.losses.pixel import L1Loss
-from srkd.methods.base import Method
+from srkd.methods.base import Method, teacher_use
 from srkd.methods.csd import CSD, NetworkSpace, VGGSpace
-from srkd.methods.fakd import FAKD
-from srkd.methods.output_kd import OutputKD
 from srkd.methods.pisr import PISR, PISRTeacher
-from srkd.methods.srkd import SRKD
 from srkd.methods.sum import Sum
 from srkd.methods.supervised import Supervised
 from srkd.networks.carn import CARN
@@ -35,6 +32,7 @@ from srkd.networks.fsrcnn import FSRCNN
 from srkd.networks.rcan import RCAN
 from srkd.networks.snsr import SNSR, TNSR
 from srkd.networks.weights import save_network
+from srkd.registry import METHODS
 from srkd.types import Batch
 
 PIXEL = L1Loss()
@@ -44,34 +42,47 @@ FOUR = (1.0, 0.75, 0.5, 0.25)
 LARGE = "EDSR 256x32"  # too large for the CPU
 
 
-def edsr(channels: int = 64, blocks: int = 16, **options: float | str) -> EDSR:
-    return EDSR(num_feat=channels, num_block=blocks, upscale=4, **options)  # type: ignore[arg-type]
+def cases(folder: Path, *, tiny: bool = False) -> dict[str, Callable[[], Method]]:
+    """Every network, and every method that is registered, at the sizes of papers; `tiny` ones only show that they run.
 
+    Args:
+        folder: for what a method needs to find.
+    """
 
-def cases(folder: Path) -> dict[str, Callable[[], Method]]:
-    """Every method and network, at the sizes of papers."""
+    def edsr(channels: int = 64, blocks: int = 16, **options: float | str) -> EDSR:
+        channels, blocks = (max(channels // 8, 4), min(blocks, 3)) if tiny else (channels, blocks)
+        return EDSR(num_feat=channels, num_block=blocks, upscale=4, **options)  # type: ignore[arg-type]
+
+    def of_registry(name: str) -> Callable[[], Method]:
+        kind = METHODS.get(name)
+        options = kind.example(folder)
+        return lambda: kind(edsr(16), None if teacher_use(kind) == "no" else edsr(64), PIXEL, **options)
+
     teacher = edsr(16)
     save_network(folder / "stage1.pth", teacher, companions=PISRTeacher(teacher, None, PIXEL).companions)
     terms = ({"type": "OutputKD"}, {"type": "FAKD", "weight": 0.5})
-    return {
+    groups, blocks = (1, 1) if tiny else (10, 20)
+    made: dict[str, Callable[[], Method]] = {
         "EDSR-baseline": lambda: Supervised(edsr(), None, PIXEL),
         "EDSR direct": lambda: Supervised(edsr(upsampler="direct"), None, PIXEL),
         "four widths": lambda: Supervised(edsr(), None, PIXEL, widths=FOUR),
-        "RCAN": lambda: Supervised(RCAN(num_block=20, upscale=4), None, PIXEL),
+        "RCAN": lambda: Supervised(RCAN(num_group=groups, num_block=blocks, upscale=4), None, PIXEL),
         "CARN": lambda: Supervised(CARN(upscale=4), None, PIXEL, widths=(1.0, 0.5)),
         "FSRCNN": lambda: Supervised(FSRCNN(upscale=4), None, PIXEL),
         "SNSR": lambda: Supervised(SNSR(upscale=4), None, PIXEL),
         "TNSR": lambda: Supervised(TNSR(upscale=4), None, PIXEL),
-        "OutputKD": lambda: OutputKD(edsr(16), edsr(64), PIXEL),
-        "SRKD": lambda: SRKD(edsr(16), edsr(64), PIXEL),
-        "FAKD": lambda: FAKD(edsr(16), edsr(64), PIXEL),
         "Sum": lambda: Sum(edsr(16), edsr(64), PIXEL, terms=terms),
         "PISRTeacher": lambda: PISRTeacher(edsr(16), None, PIXEL),
         "PISR": lambda: PISR(edsr(16), None, PIXEL, stage1=str(folder / "stage1.pth")),
         "CSD vgg": lambda: CSD(edsr(), None, PIXEL, num_negatives=3, perceptual=VGGSpace(weights="random")),
+        "CSD vgg in TF32": lambda: CSD(
+            edsr(), None, PIXEL, num_negatives=3, perceptual=VGGSpace(weights="random", tf32=True)
+        ),
         "CSD network": lambda: CSD(edsr(), None, PIXEL, num_negatives=3, perceptual=NetworkSpace()),
-        LARGE: lambda: Supervised(edsr(256, 32, res_scale=0.1), None, PIXEL),
     }
+    shown = {"Supervised", "CSD", *made}
+    made |= {name: of_registry(name) for name in METHODS.names() if name not in shown}
+    return made | {LARGE: lambda: Supervised(edsr(256, 32, res_scale=0.1), None, PIXEL)}
 
 
 def batch_of(method: Method, size: int, side: int, device: str) -> Batch:

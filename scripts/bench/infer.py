@@ -15,13 +15,14 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from common import comparison, parse, report
+from common import comparison, measured, parse, report
 from torch import Tensor, nn
-from turns import Values, measure, peak_mib, serve, timed, worker
+from turns import Key, Values, peak_mib, serve, timed, worker
 
 TINY = {"frame": "32x24", "widths": [0.25]}
 OPENVINO = {"fp32": "f32", "bf16": "bf16"}
@@ -107,10 +108,10 @@ def missing(device: str) -> dict[str, str]:
     return reasons if device == "cpu" else dict.fromkeys(("onnxruntime", "openvino"), "measured on the CPU only")
 
 
-def rows_of(
-    args: argparse.Namespace, folder: Path, width: float, skipped: dict[str, str]
+def measure_width(
+    args: argparse.Namespace, folder: Path, width: float, skipped: dict[str, str], before: Sequence[Values]
 ) -> tuple[list[Values], Values]:
-    """One row for each precision and peer."""
+    """The rows of `before`, and one for each precision and peer."""
     import srkd
     from srkd.inference.precision import precisions
     from srkd.metrics.cost import multi_adds
@@ -124,37 +125,34 @@ def rows_of(
         peers |= {f"openvino {kind}": f"OpenVINO, {kind}" for kind in kinds if kind in OPENVINO}
     own = [f"srkd {kind}" for kind in kinds]
     settings = {"folder": str(folder), "width": width, "frame": [height, width_px]}
-    medians, ceiling = measure(
-        __file__,
-        dict.fromkeys([*own, *peers], settings),
-        device=args.device,
-        threads=args.threads,
-        rounds=args.rounds,
-        own=own,
-    )
     network = srkd.load_network(folder / "network.pth")
     flops = 2 * multi_adds(network, height=height, width_px=width_px, width=width)
-    rows = []
-    for kind in kinds:
-        for peer, told in peers.items():
-            if kind == "fp32" and peer.endswith("bf16"):
-                continue  # fp32 against bf16 says nothing
-            row = comparison(
-                medians,
-                what=f"frame of {width_px} × {height}, width {width:g}, {kind}",
-                peer=peer,
-                peer_name=told,
-                own=f"srkd {kind}",
-                flops=flops,
-                ceiling=ceiling[f"conv_{kind}"],
-                headline=kind != "fp16" and (peer == "eager" or told.endswith(kind)),
-            )
-            mib = {
-                key: medians[name, first]["mib"]
-                for key, name, first in (("peer_mib", peer, "stock"), ("mib", f"srkd {kind}", "default"))
-            }
-            rows.append(row | mib)
-    return rows, ceiling
+
+    def rows_of(medians: Mapping[Key, Values], ceiling: Values) -> list[Values]:
+        rows = []
+        for kind in kinds:
+            for peer, told in peers.items():
+                if kind == "fp32" and peer.endswith("bf16"):
+                    continue  # fp32 against bf16 says nothing
+                row = comparison(
+                    medians,
+                    what=f"frame of {width_px} × {height}, width {width:g}, {kind}",
+                    peer=peer,
+                    peer_name=told,
+                    own=f"srkd {kind}",
+                    flops=flops,
+                    ceiling=ceiling[f"conv_{kind}"],
+                    headline=kind != "fp16" and (peer == "eager" or told.endswith(kind)),
+                )
+                mib = {
+                    key: medians[name, first]["mib"]
+                    for key, name, first in (("peer_mib", peer, "stock"), ("mib", f"srkd {kind}", "default"))
+                }
+                rows.append(row | mib)
+        return rows
+
+    variants = dict.fromkeys([*own, *peers], settings)
+    return measured(__file__, args, variants, rows_of, before=before, own=own)
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -174,15 +172,15 @@ def main() -> None:
     skipped = missing(args.device)
     torch.manual_seed(0)
     network = EDSR(num_feat=64, num_block=16, upscale=4).eval()
-    rows, ceilings = [], []
+    rows: list[Values] = []
+    ceilings: list[Values] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         save_network(folder / "network.pth", network)
         for width in args.widths:
             if len(skipped) < 2:
                 export(network, folder / f"{width}.onnx", width=width)
-            of_width, ceiling = rows_of(args, folder, width, skipped)
-            rows += of_width
+            rows, ceiling = measure_width(args, folder, width, skipped, rows)
             ceilings.append(ceiling)
     rows += [{"skipped": runtime, "reason": why} for runtime, why in skipped.items()]
     versions = [name for name in ("onnxruntime", "openvino") if name not in skipped]

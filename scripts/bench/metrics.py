@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from common import comparison, parse, report
+from common import comparison, measured, parse, report
 from numpy.typing import NDArray
 from photographs import RGB8, mosaics, photographs
-from turns import Values, measure, serve, timed, worker
+from turns import Key, Values, serve, timed, worker
 
 BORDER, SCALE = 4, 4
 TINY = {"side": 128}
@@ -111,26 +111,27 @@ def main() -> None:
         images = Path(name) / "images.npz"
         np.savez(images, sr=sr, gt=gt, large=large, small=imresize(large, scale=1 / SCALE))
         variants = {how: {"images": str(images), "results": name} for how in BY}
-        medians, _ = measure(__file__, variants, device="cpu", threads=1, rounds=args.rounds)
-        pixels = {
-            how: int(np.count_nonzero(np.load(f"{name}/srkd_{how}.npy") != np.load(f"{name}/BasicSR_{how}.npy")))
-            for how in ("down", "up")
-        }
-    rows = []
-    for peer in ("BasicSR", "scikit-image"):
-        for metric in ("PSNR", "SSIM"):
-            values = [medians[key][f"{metric} value"] for key in (("srkd", "default"), (peer, "stock"))]
-            what, headline = f"{metric} of {gt.shape[1]} × {gt.shape[0]}, Y, one thread", peer == "BasicSR"
-            difference = f"{abs(values[0] - values[1]):.1e}"
-            rows.append(
-                comparison(medians, what=what, peer=peer, value=metric, headline=headline, difference=difference)
-            )
-    for how, told in (("down", "2040 × 1356 to a quarter"), ("up", "510 × 339 to four times the size")):
-        what, values = f"bicubic {told}, one thread", np.prod(large.shape if how == "up" else large[::4, ::4].shape)
-        difference = f"{pixels[how]} of {values} values"
-        rows.append(comparison(medians, what=what, peer="BasicSR", value=how, headline=True, difference=difference))
+
+        def rows_of(medians: Mapping[Key, Values], ceiling: Values) -> list[Values]:
+            rows = []
+            for peer in ("BasicSR", "scikit-image"):
+                for metric in ("PSNR", "SSIM"):
+                    values = [medians[key][f"{metric} value"] for key in (("srkd", "default"), (peer, "stock"))]
+                    what = f"{metric} of {gt.shape[1]} × {gt.shape[0]}, Y, one thread"
+                    more = {"headline": peer == "BasicSR", "difference": f"{abs(values[0] - values[1]):.1e}"}
+                    rows.append(comparison(medians, what=what, peer=peer, value=metric, **more))
+            for how, told in (("down", "2040 × 1356 to a quarter"), ("up", "510 × 339 to four times the size")):
+                ours, theirs = (np.load(f"{name}/{whose}_{how}.npy") for whose in ("srkd", "BasicSR"))
+                difference = f"{int(np.count_nonzero(ours != theirs))} of {ours.size} values"
+                what = f"bicubic {told}, one thread"
+                more = {"headline": True, "difference": difference}
+                rows.append(comparison(medians, what=what, peer="BasicSR", value=how, **more))
+            return rows
+
+        packages = ("basicsr", "scikit-image", "opencv-python")
+        rows, _ = measured(__file__, args, variants, rows_of, *packages, device="cpu", threads=1)
     torch.set_num_threads(1)  # what the environment says is what the workers had
-    report(__file__, args, rows, {}, "basicsr", "scikit-image", "opencv-python")
+    report(__file__, args, rows, {}, *packages)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from common import parse, report
+from common import parse, report, save_rows
 from photographs import mosaics, photographs, write_pairs
 from train_step import SCALE, WARM, options_of, step_flops, write_options
 from turns import Values, Worker, measure
@@ -107,6 +107,7 @@ def main() -> None:
                     row["images_a_second"] = size["batch"] * size["processes"] / row["seconds"]
                     row["of_ceiling"] = flops / row["seconds"] / (ceiling[f"conv_{args.precision}"] * 1e9)
                 rows.append(row)
+                save_rows(__file__, args, rows, ceiling)
     file = report(__file__, args, rows, ceiling)
     if file:
         from srkd.atomic import atomic_write_text

@@ -60,7 +60,9 @@ def heading(files: list[Values]) -> str:
     dates = sorted({one["date"] for one in where})
     when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
     torch = " and ".join(sorted({one["torch"] for one in where}))
-    return f"**{files[0]['machine']}**, torch {torch}, {when}:"
+    short = [content["script"] for content in files if not content.get("complete", True)]
+    cut = f" ({', '.join(short)}: cut short, of the rounds until then)" if short else ""
+    return f"**{files[0]['machine']}**, torch {torch}, {when}{cut}:"
 
 
 def updated(page: str, text: str) -> str:

@@ -7,7 +7,9 @@
 EDSR-baseline ×4 (64 channels, 16 blocks), L1, Adam, moving average, batch 16, patch 192, on folders of PNG files.
 BasicSR's `train_pipeline` runs as its users run it; the time between the ends of two optimiser steps is taken. On CUDA
 it runs a second time with data that are ready tensors in memory, which tells the network's part from the data's. srkd
-runs the same option file, in fp32 and in bf16. A turn is `--block` iterations; the first ones do not count.
+runs the same option file, in fp32 and in bf16. A GPU of 2020 or later rounds BasicSR's convolutions to TF32, as PyTorch
+comes: srkd runs in `tf32` too, and BasicSR without it, to compare like with like. A turn is `--block` iterations; the
+first ones do not count.
 """
 
 from __future__ import annotations
@@ -18,13 +20,15 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import torch
-from common import comparison, parse, report
+from common import comparison, measured, parse, report, rounds_to_tf32
 from photographs import photographs, write_pairs
-from turns import Values, answer, measure, serve, wait_for_turn, worker
+from turns import Key, Values, answer, serve, wait_for_turn, worker
 
 WARM = 3  # iterations that allocate, decode and choose kernels
 SCALE, READY = 4, 256  # crops that are ready tensors
@@ -165,7 +169,14 @@ def serve_one(variant: str, opt: str, block: int, device: str) -> None:
     """The worker."""
     os.chdir(Path(opt).parent)
     how, _, kind = variant.partition(" ")
-    return srkd_turns(Path(opt), block, kind) if how == "srkd" else basicsr_turns(Path(opt), block)
+    if how == "srkd":
+        return srkd_turns(Path(opt), block, kind)
+    with ExitStack() as stack:
+        if variant.endswith("exact"):
+            from srkd import tf32
+
+            stack.enter_context(tf32.convolutions(tf32=False))
+        return basicsr_turns(Path(opt), block)
 
 
 def step_flops(features: int, batch: int, patch: int) -> float:
@@ -194,9 +205,35 @@ def main() -> None:
     from srkd.data.paired_image import PairedImageDataset
     from srkd.inference.precision import precisions
 
-    cuda = args.device == "cuda"
-    kinds = [kind for kind in precisions(torch.device(args.device)) if kind != "fp16"]
-    peers = {"BasicSR": "BasicSR"} | ({"BasicSR ram": "BasicSR, data ready in memory"} if cuda or args.tiny else {})
+    cuda, rounds = args.device == "cuda", rounds_to_tf32(args.device)
+    kinds = [kind for kind in precisions(torch.device(args.device)) if kind != "fp16"] + ["tf32"] * rounds
+    default, ready = ", TF32 as PyTorch comes" * rounds, ", data ready in memory"
+    peers = {"BasicSR": f"BasicSR{default}"}
+    if cuda or args.tiny:
+        peers["BasicSR ram"] = f"BasicSR{default}{ready}"
+    if rounds:
+        peers["BasicSR ram exact"] = f"BasicSR, exact{ready}"
+
+    def rows_of(medians: Mapping[Key, Values], ceiling: Values) -> list[Values]:
+        return [
+            comparison(
+                medians,
+                what=f"training iteration of EDSR-baseline ×4, batch {args.batch}, patch {args.patch}, {kind}",
+                peer=peer,
+                peer_name=told,
+                own=f"srkd {kind}",
+                flops=step_flops(args.features, args.batch, args.patch),
+                ceiling=ceiling[f"conv_{kind}"],
+                headline=True,
+                peer_waiting=medians[peer, "stock"]["waiting"],
+                waiting=medians[f"srkd {kind}", "default"]["waiting"],
+                iterations_a_second=medians[f"srkd {kind}", "default"]["rate"],
+            )
+            for kind in kinds
+            for peer, told in peers.items()
+            if kind == "fp32" or not peer.endswith("exact")
+        ]
+
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         large = {k: v for k, v in photographs(args.images).items() if min(v.shape[:2]) >= args.patch}
@@ -209,38 +246,20 @@ def main() -> None:
             dataset = PairedImageDataset(
                 scale=SCALE, dataroot_gt=str(folder / "gt"), dataroot_lq=str(folder / "lq"), gt_size=args.patch
             )
-            torch.save(TrainBatches(dataset, seed=0, batch_size=READY)[0]._asdict(), folder / "ready.pth")
-            ready = {"type": "ReadyTensors", "tensors": str(folder / "ready.pth")}
-            train = content["datasets"]["train"] | ready | {"dataset_enlarge_ratio": iterations}
+            crops = TrainBatches(dataset, seed=0, batch_size=READY)[0]
+            torch.save({"lq": crops.lq, "gt": crops.gt}, folder / "ready.pth")
+            tensors = {"type": "ReadyTensors", "tensors": str(folder / "ready.pth")}
+            train = content["datasets"]["train"] | tensors | {"dataset_enlarge_ratio": iterations}
             write_options(folder / "ready.yml", content | {"datasets": {"train": train}})
         own = [f"srkd {kind}" for kind in kinds]
         variants = {
             variant: {
-                "opt": str(folder / ("ready.yml" if variant == "BasicSR ram" else "bench.yml")),
+                "opt": str(folder / ("ready.yml" if variant.startswith("BasicSR ram") else "bench.yml")),
                 "block": args.block,
             }
             for variant in [*own, *peers]
         }
-        medians, ceiling = measure(
-            __file__, variants, device=args.device, threads=args.threads, rounds=args.rounds, own=own
-        )
-    rows = [
-        comparison(
-            medians,
-            what=f"training iteration of EDSR-baseline ×4, batch {args.batch}, patch {args.patch}, {kind}",
-            peer=peer,
-            peer_name=told,
-            own=f"srkd {kind}",
-            flops=step_flops(args.features, args.batch, args.patch),
-            ceiling=ceiling[f"conv_{kind}"],
-            headline=True,
-            peer_waiting=medians[peer, "stock"]["waiting"],
-            waiting=medians[f"srkd {kind}", "default"]["waiting"],
-            iterations_a_second=medians[f"srkd {kind}", "default"]["rate"],
-        )
-        for kind in kinds
-        for peer, told in peers.items()
-    ]
+        rows, ceiling = measured(__file__, args, variants, rows_of, "basicsr", own=own)
     report(__file__, args, rows, ceiling, "basicsr")
 
 

@@ -164,6 +164,7 @@ def measure(
     threads: int,
     rounds: int,
     own: Sequence[str] = ("srkd",),
+    each_round: Callable[[dict[Key, Values], Values], object] = lambda medians, ceiling: None,
 ) -> tuple[dict[Key, Values], Values]:
     """Medians of every variant under its allocators, and the ceiling, measured in turns with them.
 
@@ -171,6 +172,7 @@ def measure(
         script: the file whose workers are started.
         variants: settings of each variant's worker, which is told its name as `variant` and the `device`.
         own: the variants that are srkd's: their first allocator is `default`, that of the others `stock`.
+        each_round: told medians and ceiling of the rounds so far, after each of them.
     """
     settings = {("ceiling", "tuned"): (str(Path(__file__).with_name("ceiling.py")), {})}
     for name, given in variants.items():
@@ -181,12 +183,16 @@ def measure(
         for (name, allocator), (file, given) in settings.items():
             given |= {"variant": name, "device": device}
             workers[name, allocator] = Worker(file, given, allocator=allocator, threads=threads)
-        answers = [{key: worker.turn() for key, worker in workers.items()} for _ in range(rounds)]
+        answers: list[dict[Key, Values]] = []
+        for _ in range(rounds):
+            answers.append({key: worker.turn() for key, worker in workers.items()})
+            medians = {key: medians_of([each[key] for each in answers]) for key in workers}
+            ceiling = medians.pop(("ceiling", "tuned"))
+            each_round(medians, ceiling)
     finally:
         for one in workers.values():
             one.close()
-    medians = {key: medians_of([each[key] for each in answers]) for key in workers}
-    return medians, medians.pop(("ceiling", "tuned"))
+    return medians, ceiling
 
 
 def medians_of(answers: Sequence[Values]) -> Values:

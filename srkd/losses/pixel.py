@@ -25,13 +25,21 @@ class PixelLoss(nn.Module):
         raise NotImplementedError
 
 
+def l1(a: Tensor, b: Tensor) -> Tensor:
+    """The mean of |a - b|.
+
+    A sum, divided: the gradient of torch's mean forgets the images' memory layout, and convolutions copy it back.
+    """
+    return F.l1_loss(a, b, reduction="sum") / a.numel()
+
+
 @LOSSES.register
 class L1Loss(PixelLoss):
     """Mean (or sum of) absolute difference."""
 
     def forward(self, sr: Tensor, gt: Tensor) -> Tensor:
         """|sr - gt|."""
-        return F.l1_loss(sr, gt, reduction=self.reduction)
+        return l1(sr, gt) if self.reduction == "mean" else F.l1_loss(sr, gt, reduction="sum")
 
 
 @LOSSES.register
@@ -87,5 +95,5 @@ class FrequencyLoss(PixelLoss):
 
     def forward(self, sr: Tensor, gt: Tensor) -> Tensor:
         """|sr - gt| + frequency_weight · distance."""
-        total = F.l1_loss(sr, gt) + self.frequency_weight * self.distance(sr, gt)
+        total = l1(sr, gt) + self.frequency_weight * self.distance(sr, gt)
         return total if self.reduction == "mean" else total * sr.numel()

@@ -32,8 +32,13 @@ def channel_statistic(
     if statistic == "min":
         return f_BCHW.amin(dim=1, keepdim=True)
     if statistic == "mean":
-        return _raise(f_BCHW.mean(dim=1, keepdim=True), power, keep_sign)
-    return _raise(f_BCHW, power, keep_sign).mean(dim=1, keepdim=True)
+        return _raise(_mean(f_BCHW), power, keep_sign)
+    return _mean(_raise(f_BCHW, power, keep_sign))
+
+
+def _mean(f_BCHW: Tensor) -> Tensor:
+    # a sum, divided: the gradient of torch's mean forgets the features' memory layout, and convolutions copy it back
+    return f_BCHW.sum(dim=1, keepdim=True) / f_BCHW.shape[1]
 
 
 def _raise(x: Tensor, power: int, keep_sign: bool) -> Tensor:

@@ -106,10 +106,26 @@ class Taps:
                 f"tap {changed[0]!r} of {type(self.module).__name__} is changed in place by the layer that follows it "
                 "(an activation), so its output no longer exists. Name the block around it."
             )
-        features = [self._recorded[path][0] for path in self.paths]
+        features = [_laid_out(self._recorded[path][0]) for path in self.paths]
         if self._input is None or not isinstance(self.module, Network):
             return features
         return [self.module.unpadded(feature, self._input) for feature in features]
+
+
+class _SameLayout(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        return gradients[0].contiguous(memory_format=torch.channels_last)
+
+
+def _laid_out(feature: Tensor) -> Tensor:
+    """The feature, whose gradient will come in its memory layout: else every convolution before it copies it back."""
+    last = feature.dim() == 4 and feature.is_contiguous(memory_format=torch.channels_last)
+    return _SameLayout.apply(feature) if last and feature.requires_grad else feature
 
 
 def check_paths(module: nn.Module, paths: Sequence[str]) -> dict[str, nn.Module]:

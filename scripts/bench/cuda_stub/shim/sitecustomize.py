@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import collections
 import ctypes
 import importlib.util
 import os
 import sys
+import time
 import warnings
 
 import torch
@@ -25,11 +27,22 @@ def counters() -> dict[str, int]:
     return called | {"layout_copies": _layouts["copies"], "layout_bytes": _layouts["bytes"]}
 
 
+def _like_channels_last(x: torch.Tensor) -> bool:
+    """PyTorch's rule, which decides by strides where one channel or one pixel leave both layouts possible."""
+    if x.dim() != 4 or x.stride(1) == 0:
+        return False
+    least = 0
+    for axis in (1, 3, 2, 0):
+        if x.shape[axis] == 0 or x.stride(axis) < least or (axis == 0 and least == x.stride(1)):
+            return False
+        least = x.stride(axis) * max(x.shape[axis], 1)
+    return True
+
+
 def _layout(x: torch.Tensor, weight: torch.Tensor) -> torch.memory_format:
-    """cuDNN's rule: channels-last where one of the two is, and is not contiguous as well."""
-    last = torch.channels_last
-    is_last = [t.dim() == 4 and t.is_contiguous(memory_format=last) and not t.is_contiguous() for t in (x, weight)]
-    return last if any(is_last) else torch.contiguous_format
+    """That of cuDNN's convolutions: channels-last where one of the two is."""
+    last = _like_channels_last(x) or _like_channels_last(weight)
+    return torch.channels_last if last else torch.contiguous_format
 
 
 def _laid_out(x: torch.Tensor, layout: torch.memory_format) -> torch.Tensor:
@@ -93,6 +106,7 @@ class _Unwatched:
 
 
 torch.cuda_stub = counters
+atexit.register(time.sleep, 0.2)  # autograd's device thread has to let go of its last graph while there is Python
 warnings.filterwarnings("ignore", message=".*[Oo]verriding a previously registered kernel.*")
 torch.cuda_stub_library = torch.library.Library("aten", "IMPL")  # kept: it unregisters when it is collected
 torch.cuda_stub_library.impl("convolution", _convolution, "CUDA")
