@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# All benchmarks on a CUDA GPU, in two halves of less than 7 minutes each; each script writes its rows as it ends:
+# All benchmarks on a CUDA GPU, in two halves of less than 7 minutes each; each script writes its rows as they come:
 #
 #   scripts/bench/gpu.sh a                  # training: writes docs/benchmarks/<gpu>/*.json
 #   scripts/bench/gpu.sh b                  # inference, scaling, data, metrics
 #   scripts/bench/gpu.sh a --save FOLDER    # writes FOLDER/<gpu>/*.json
 #   scripts/bench/gpu.sh a --device cpu --tiny --save /tmp/tried      # only shows that everything runs
+#   scripts/bench/cuda_stub/run scripts/bench/gpu.sh a --tiny --save /tmp/tried      # likewise, the path for CUDA
 #
 # What is given after the half goes to every script, after what stands here. One that fails, or takes longer than its
 # share of the time, is named, and the others go on; the exit status is then 1. PYTHON=... chooses the interpreter,
@@ -42,10 +43,10 @@ if [ "$half" = a ]; then
   bench 110 csd_step --batch 16 --negatives 10 --rounds 5
   bench 60 fakd_step --cases 48:16:16 --rounds 5
 else
-  bench 115 infer --rounds 15
-  bench 150 scaling --workers 8 --block 50
-  bench 85 data --count 4 --rounds 3
-  bench 60 metrics --rounds 7
+  bench 100 infer --rounds 10
+  bench 130 scaling --workers 8 --block 50
+  bench 90 data --count 4 --rounds 2
+  bench 90 metrics --rounds 3
 fi
 
 echo "== Then, for the tables: python scripts/bench/table.py"

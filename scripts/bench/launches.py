@@ -7,8 +7,8 @@
 Batch 16, patch 192, ×4, Adam, moving average; the batch travels as 8-bit images. `eager` is kernel by kernel, `graph`
 the step as it is recorded, where it can be. Layout copies are those that a convolution makes of its input.
 Waits are for the device. Each number is the mean of 5 steps, after 5 that warm up. EDSR 256 × 32 has a batch of 2 here
-and CSD in a network's features one of 4, as memory is the host's: a step's launches do not depend on it. The exit status
-is 1 where a step waits or fails.
+and CSD in a network's features one of 4, as memory is the host's: a step's launches do not depend on it. The exit
+status is 1 where a step waits or fails.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ On CUDA the CPU's allocator decides nothing: every variant has one setting, and 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import signal
@@ -48,6 +49,8 @@ def worker() -> Values | None:
         return None
     from srkd.allocator import tune_allocator
 
+    if sys.platform == "linux":  # it is stopped most of the time: it must not outlive who would let it go on
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
     tune_allocator()  # as srkd's command line does; the environment decides whether it does anything
     return json.loads(sys.argv[2])
 
@@ -144,12 +147,17 @@ class Worker:
         self._errors.seek(0)
         raise SystemExit(f"{self.name}: exit status {self._process.wait()}\n{self._errors.read()[-2000:]}")
 
-    def close(self) -> None:
-        """End it, and what it has started: it ends by itself where it waits for a turn."""
+    def let_go(self) -> None:
+        """Give it no more turns: it ends by itself where it waits for one."""
         assert self._process.stdin
-        with self._errors, contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):
             self._process.stdin.close()
             os.killpg(self._process.pid, signal.SIGCONT)
+
+    def close(self) -> None:
+        """End it, and what it has started."""
+        self.let_go()
+        with self._errors, contextlib.suppress(OSError):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(5)
             os.killpg(self._process.pid, signal.SIGKILL)
@@ -190,6 +198,8 @@ def measure(
             ceiling = medians.pop(("ceiling", "tuned"))
             each_round(medians, ceiling)
     finally:
+        for one in workers.values():
+            one.let_go()
         for one in workers.values():
             one.close()
     return medians, ceiling

