@@ -75,7 +75,8 @@ def to_unit(x: Tensor) -> Tensor:
 @functools.cache
 def _peak(bits: int, device: torch.device) -> Tensor:
     # On the device: CUDA divides by a number of the CPU as a multiplication by its inverse, which rounds otherwise.
-    return torch.tensor(2.0**bits - 1, device=device)
+    with torch.inference_mode(False):  # it is kept, and used in training too
+        return torch.tensor(2.0**bits - 1, device=device)
 
 
 def unpacked_images(parcel: Parcel) -> Batch:

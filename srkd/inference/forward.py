@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from srkd import tf32
+from srkd.data.parcels import to_tensor, to_unit
 from srkd.imaging.color import rgb_to_ycbcr, ycbcr_to_rgb
 from srkd.imaging.resize import imresize
+from srkd.inference.transfer import to_device, to_host
 from srkd.types import InputError, WorkError
 
 Image = NDArray[Any]
@@ -138,8 +140,10 @@ def _peak(dtype: np.dtype[Any]) -> int:
 
 def _to_batch(images: Image, device: torch.device) -> Tensor:
     """[N, h, w, C] -> float32 [N, C, h, w] in [0, 1], channels-last in memory: that is how the array lies already."""
-    x = torch.from_numpy(images.astype(np.float32) / _peak(images.dtype)).permute(0, 3, 1, 2)
-    return x.to(device)
+    if images.dtype.kind == "f":
+        images = images.astype(np.float32, copy=False)
+    x = to_device(to_tensor(images), device)  # integers travel as such: a quarter of the bytes
+    return x if x.is_floating_point() else to_unit(x)
 
 
 def _from_batch(x: Tensor, dtype: np.dtype[Any]) -> Image:
@@ -149,7 +153,7 @@ def _from_batch(x: Tensor, dtype: np.dtype[Any]) -> Image:
         x = x.mul_(_peak(dtype)).round_()
     if dtype == np.uint8:
         x = x.to(torch.uint8)  # with all threads, which NumPy would not use
-    return np.ascontiguousarray(x.permute(0, 2, 3, 1).cpu().numpy().astype(dtype))
+    return to_host(x.permute(0, 2, 3, 1).contiguous()).numpy().astype(dtype, copy=False)
 
 
 def _luma_and_chroma(network: nn.Module, rgb: Image, width: float) -> Tensor:

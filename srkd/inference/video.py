@@ -1,9 +1,13 @@
-"""Upscaling a video frame by frame through OpenCV; ffmpeg, where it is installed, keeps the sound."""
+"""Upscaling a video frame by frame through OpenCV; ffmpeg, where it is installed, keeps the sound.
+
+While frames are upscaled, those before them are written and those after them are read, each in a thread.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -73,13 +77,7 @@ def upscale_video(
                     f"cannot write {target}: this OpenCV has no encoder for {codec} of {width} × {height}."
                 )
             try:
-                done = 0
-                while frames:
-                    for frame in upscaler.batch(frames, size=_TOGETHER):
-                        writer.write(np.ascontiguousarray(frame[..., ::-1]))
-                    done += len(frames)
-                    progress(done, total)
-                    frames = _next_frames(reader)
+                done = _upscale_frames(upscaler, frames, reader, writer, lambda done: progress(done, total))
             finally:
                 writer.release()
             _check_frames(temporary, target, done)
@@ -89,6 +87,34 @@ def upscale_video(
     finally:
         reader.release()
     return done
+
+
+def _upscale_frames(
+    upscaler: Upscaler,
+    frames: list[NDArray[Any]],
+    reader: cv2.VideoCapture,
+    writer: cv2.VideoWriter,
+    progress: Callable[[int], None],
+) -> int:
+    """Upscale `frames` and all that follow; returns how many there were. Nothing runs any more when this ends."""
+    done = 0
+    with ThreadPoolExecutor(1) as reading, ThreadPoolExecutor(1) as writing:
+        written = writing.submit(_write, writer, [])
+        while frames:
+            coming = reading.submit(_next_frames, reader)
+            pictures = upscaler.batch(frames, size=_TOGETHER)
+            written.result()  # one batch waits at most: memory does not grow where writing is the slowest
+            written = writing.submit(_write, writer, pictures)
+            done += len(frames)
+            progress(done)
+            frames = coming.result()
+        written.result()
+    return done
+
+
+def _write(writer: cv2.VideoWriter, pictures: Sequence[NDArray[Any]]) -> None:
+    for picture in pictures:
+        writer.write(np.ascontiguousarray(picture[..., ::-1]))
 
 
 def _check_frames(written: Path, target: Path, expected: int) -> None:

@@ -1,3 +1,5 @@
+import threading
+
 import cv2
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from PIL import Image
 
 from srkd.cli import main
 from srkd.imaging.files import read_image, write_image
+from srkd.inference import video
 from srkd.inference.ensemble import SelfEnsemble
 from srkd.inference.files import plan_jobs, tiff_on_disk, upscale_files
 from srkd.inference.upscaler import Upscaler
@@ -189,6 +192,37 @@ class TestVideo:
             expected = upscaler(np.ascontiguousarray(one[..., ::-1]))[..., ::-1]
             # the encoder keeps a fraction of the untrained network's noise, but the mean of each colour
             assert np.abs(expected.mean(axis=(0, 1)) - other.mean(axis=(0, 1))).max() < 8
+
+    @pytest.mark.parametrize("count", [1, 4, 5, 9])
+    def test_overlapped_it_is_what_it_is_one_after_the_other(self, upscaler, rng, tmp_path, count):
+        path, slow, fast = (tmp_path / name for name in ("noise.avi", "slow.avi", "fast.avi"))
+        pictures = rng.integers(0, 256, (count, 24, 32, 3), np.uint8)
+        for file, scale in ((path, 1), (slow, 2)):
+            writer = cv2.VideoWriter(str(file), cv2.VideoWriter.fourcc(*"MJPG"), 25, (32 * scale, 24 * scale))
+            for picture in pictures if scale == 1 else self.frames(path)[0]:
+                large = picture if scale == 1 else upscaler(np.ascontiguousarray(picture[..., ::-1]))[..., ::-1]
+                writer.write(np.ascontiguousarray(large))
+            writer.release()
+        assert upscale_video(upscaler, path, fast) == count
+        assert len(self.frames(fast)[0]) == count
+        assert all(map(np.array_equal, self.frames(fast)[0], self.frames(slow)[0]))
+
+    @pytest.mark.parametrize("failing", ["_write", "_next_frames"])
+    def test_what_a_thread_meets_is_raised_here(self, upscaler, clip, tmp_path, monkeypatch, failing):
+        usual, calls = getattr(video, failing), []
+
+        def fails(*arguments):
+            calls.append(arguments)
+            if len(calls) > 1:
+                raise OSError("no space left on device")
+            return usual(*arguments)
+
+        monkeypatch.setattr(video, failing, fails)
+        threads = threading.active_count()
+        with pytest.raises(OSError, match="no space"):
+            upscale_video(upscaler, clip, tmp_path / "large.avi")
+        assert [path.name for path in tmp_path.iterdir()] == ["clip.avi"]
+        assert threading.active_count() == threads
 
     def test_in_a_list_of_files(self, clip, model, photo, tmp_path, capsys):
         write_image(tmp_path / "a.png", photo)
