@@ -136,3 +136,23 @@ def _inherit(above: str) -> None:
 @pytest.mark.parametrize("above", ["ieee", "tf32"])
 def test_a_value_that_comes_from_above_still_does_afterwards(above: str) -> None:
     in_a_process_of_its_own(_inherit, above)
+
+
+def test_a_rounded_part_has_the_values_and_gradients_of_the_plain_one():
+    """On the CPU, where nothing rounds; that it rounds on CUDA, and it alone, tests/scripts/test_cuda_stub.py shows."""
+    first, second = torch.nn.Conv2d(3, 4, 3), torch.nn.Conv2d(4, 2, 3)
+
+    def features(x):
+        return [inner := first(x).relu(), second(inner)]
+
+    x = torch.rand(2, 3, 9, 8, requires_grad=True)
+    found = []
+    for results in (features(x * 2), tf32.rounded(features, x * 2)):
+        losses = [result.square().sum() for result in results]
+        found.append(
+            [*results, *(torch.autograd.grad(loss, x, retain_graph=True)[0] for loss in [*losses, sum(losses)])]
+        )
+    assert all(map(torch.equal, *found))
+    with torch.no_grad():
+        assert not any(result.requires_grad for result in tf32.rounded(features, x))
+    assert not any(result.requires_grad for result in tf32.rounded(features, x.detach().requires_grad_(False)))
