@@ -6,12 +6,11 @@ PyTorch has two interfaces to it. From 2.9 on there is `fp32_precision`; once so
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
 
 _EXACT, _ROUNDED, _INHERITED = "ieee", "tf32", "none"
 
@@ -40,33 +39,6 @@ def convolutions(*, tf32: bool) -> Generator[None]:
             if not tf32:
                 _switch(stack, mkldnn, rounds=False)
         yield
-
-
-@torch.compiler.disable
-def rounded(function: Callable[[Tensor], Sequence[Tensor]], x: Tensor) -> list[Tensor]:
-    """`function(x)`, its convolutions rounding to TF32, and in the backward pass those of its gradient too.
-
-    What surrounds it computes as it did; parameters of `function` get no gradient.
-    """
-    return list(_Rounded.apply(function, x))
-
-
-class _Rounded(torch.autograd.Function):
-    """A part of a graph with a setting of its own: autograd alone would take the one of when it runs."""
-
-    @staticmethod
-    def forward(ctx: Any, function: Callable[[Tensor], Sequence[Tensor]], x: Tensor) -> tuple[Tensor, ...]:
-        with convolutions(tf32=True), torch.set_grad_enabled(x.requires_grad):
-            ctx.x = x.detach().requires_grad_(x.requires_grad)
-            ctx.results = tuple(function(ctx.x))
-        return tuple(result.detach() for result in ctx.results)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor]:
-        with convolutions(tf32=True):
-            # kept: somebody may ask for several gradients of one graph
-            (found,) = torch.autograd.grad(ctx.results, ctx.x, gradients, retain_graph=True)
-        return None, found
 
 
 def _switch(stack: ExitStack, backend: Any, *, rounds: bool) -> None:

@@ -19,6 +19,7 @@ from srkd.evaluation.cost import cost, to_json
 from srkd.evaluation.models import Model
 from srkd.imaging.files import write_image
 from srkd.networks.edsr import EDSR
+from srkd.networks.frozen import rounded
 from srkd.options import load_train_options
 
 NEW = hasattr(torch.backends.cudnn, "conv")
@@ -147,12 +148,12 @@ def test_a_rounded_part_has_the_values_and_gradients_of_the_plain_one():
 
     x = torch.rand(2, 3, 9, 8, requires_grad=True)
     found = []
-    for results in (features(x * 2), tf32.rounded(features, x * 2)):
+    for results in (features(x * 2), rounded(features, x * 2)):
         losses = [result.square().sum() for result in results]
         found.append(
             [*results, *(torch.autograd.grad(loss, x, retain_graph=True)[0] for loss in [*losses, sum(losses)])]
         )
     assert all(map(torch.equal, *found))
     with torch.no_grad():
-        assert not any(result.requires_grad for result in tf32.rounded(features, x))
-    assert not any(result.requires_grad for result in tf32.rounded(features, x.detach().requires_grad_(False)))
+        assert not any(result.requires_grad for result in rounded(features, x))
+    assert not any(result.requires_grad for result in rounded(features, x.detach().requires_grad_(False)))

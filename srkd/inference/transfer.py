@@ -21,7 +21,7 @@ def to_host(x: Tensor) -> Tensor:
     count = PART // x.element_size()
     buffers = [torch.empty(min(count, x.numel()), dtype=x.dtype, pin_memory=True) for _ in range(2)]
     result = torch.empty(x.shape, dtype=x.dtype)
-    under_way: tuple[torch.cuda.Event, Tensor, Tensor] | None = None
+    under_way: tuple[torch.Event, Tensor, Tensor] | None = None
     for number, (part, place) in enumerate(zip(x.reshape(-1).split(count), result.view(-1).split(count), strict=True)):
         buffer = buffers[number % 2][: len(part)]
         buffer.copy_(part, non_blocking=True)
@@ -34,6 +34,6 @@ def to_host(x: Tensor) -> Tensor:
     return result
 
 
-def _put(arrived: torch.cuda.Event, buffer: Tensor, place: Tensor) -> None:
+def _put(arrived: torch.Event, buffer: Tensor, place: Tensor) -> None:
     arrived.synchronize()
     place.copy_(buffer)

@@ -21,13 +21,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from srkd import tf32
 from srkd.losses.contrastive import contrastive_loss, draw_negatives, first_negatives
 from srkd.losses.perceptual import LAYERS, VGG19
 from srkd.losses.pixel import PixelLoss
 from srkd.methods.base import Teachers, widest_first
 from srkd.methods.distiller import OWN, Distiller
-from srkd.networks.frozen import Frozen, FrozenCopy
+from srkd.networks.frozen import Frozen, FrozenCopy, rounded
 from srkd.networks.slim import Network
 from srkd.networks.taps import Taps, default_taps
 from srkd.networks.weights import load_network
@@ -218,7 +217,7 @@ class CSD(Distiller):
     def _features(self, x: Tensor) -> list[Tensor]:
         with torch.autocast(x.device.type, enabled=False):  # the ratio of small differences needs fp32
             x = x.float() if x.dtype.itemsize < 4 else x
-            return tf32.rounded(self._perceptual, x) if self._rounds else self._perceptual(x)
+            return rounded(self._perceptual, x) if self._rounds else self._perceptual(x)
 
 
 class _TappedNetwork(nn.Module):

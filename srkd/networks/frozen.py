@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+
+from srkd import tf32
 
 
 class Frozen(nn.Module):
@@ -42,3 +45,32 @@ class FrozenCopy(Frozen):
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Load it."""
         self.module.load_state_dict(state)
+
+
+class _Rounded(torch.autograd.Function):
+    """A part of a graph with a setting of its own: autograd alone would take the one of when it runs."""
+
+    @staticmethod
+    def forward(ctx: Any, features: nn.Module, x: Tensor) -> tuple[Tensor, ...]:
+        with tf32.convolutions(tf32=True), torch.set_grad_enabled(x.requires_grad):
+            ctx.x = x.detach().requires_grad_(x.requires_grad)
+            ctx.results = tuple(features(ctx.x))
+        return tuple(result.detach() for result in ctx.results)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor]:
+        with tf32.convolutions(tf32=True):
+            # kept: somebody may ask for several gradients of one graph
+            (found,) = torch.autograd.grad(ctx.results, ctx.x, gradients, retain_graph=True)
+        return None, found
+
+
+_apply: Any = torch.compiler.disable(_Rounded.apply)
+
+
+def rounded(features: nn.Module, x: Tensor) -> list[Tensor]:
+    """What a module with several outputs makes of `x`, its convolutions rounding to TF32, in the backward pass too.
+
+    What surrounds it computes as it did; its parameters get no gradient.
+    """
+    return list(_apply(features, x))
