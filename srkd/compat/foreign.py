@@ -35,6 +35,7 @@ class Foreign(Network):
 
     num_feat = 1
     receptive_field = None
+    _alters_input = False
     _wrapped: nn.Module
     _config: dict[str, Any]
 
@@ -104,7 +105,8 @@ class Foreign(Network):
         return y.float() if y.dtype.itemsize < 4 else y
 
     def _whole(self, x: Tensor) -> Tensor:
-        y = self._wrapped(x.to(next(self.parameters(), x).dtype))
+        given = x.to(next(self.parameters(), x).dtype)
+        y = self._wrapped(given.clone() if self._alters_input and given is x else given)
         return y[0] if isinstance(y, tuple | list) else y
 
     def examine(self) -> None:
@@ -138,6 +140,8 @@ class Foreign(Network):
                 continue
             if side > _SIDES[0]:
                 self.minimum = max(asked, side)
+            # such as spandrel's RCAN, which multiplies what it is given by 255: a student would see that image
+            self._alters_input = small._version > 0
             return small, result
         raise InputError(
             f"{type(self).__name__} fails on images up to {list(small.shape)}, so it is no super-resolution network of "

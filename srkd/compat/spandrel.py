@@ -105,7 +105,7 @@ def _require_plain_call(network: Foreign, found: Any) -> None:
     image = torch.linspace(0, 1, network.num_in_ch * side**2).view(1, network.num_in_ch, side, side)
     network.eval()
     with torch.no_grad():
-        same = torch.allclose(network(image).clamp(0, 1), found(image).clone(), rtol=0, atol=1e-4)
+        same = torch.allclose(network(image).clamp(0, 1), found(image.clone()), rtol=0, atol=1e-4)
     network.train()
     if not same:
         raise InputError(f"{type(network).__name__} has to be called in a way that srkd does not know.")

@@ -192,3 +192,25 @@ def test_multi_adds_are_unknown_where_a_pass_needs_values(network, caplog):
     assert multi_adds_720p(network) == 9 * (3 * 6 + 6 * 6 + 6 * 12) * (360 + WINDOW) * (640 + WINDOW)
     other = foreign("toy.Looks", LooksAtValues(), scale=2, num_in_ch=3, config={})
     assert multi_adds_720p(other) is None and "multi-adds of toy.Looks cannot be counted" in caplog.text
+
+
+class Greedy(nn.Module):
+    """Changes the image that it is given, as spandrel's RCAN does."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 12, 3, padding=1)
+
+    def forward(self, x):
+        x *= 255
+        return F.pixel_shuffle(self.conv(x), 2) / 255
+
+
+def test_a_module_that_alters_its_input_gets_a_copy():
+    torch.manual_seed(0)
+    network, x = foreign("toy.Greedy", Greedy(), scale=2, num_in_ch=3, config={}), torch.rand(1, 3, 8, 9)
+    before = x.clone()
+    first = network(x)
+    assert torch.equal(x, before)
+    assert torch.equal(network(x), first)
+    assert torch.equal(copy.deepcopy(network)(x), first)

@@ -146,3 +146,15 @@ def test_craft_with_its_windows(spandrel, shared_data):
     assert sum(p.numel() for p in network.parameters()) == 753_344
     with torch.no_grad():
         assert network(torch.rand(1, 3, 5, 21)).shape == (1, 3, 20, 84)
+
+
+def test_rcan_which_alters_its_input(spandrel, tmp_path):
+    from srkd.inference.export import export
+
+    torch.manual_seed(0)
+    network = EDSR(num_feat=8, num_block=2, upscale=2).eval()
+    export(network, tmp_path / "n.pth", dialect="spandrel")
+    found, x = NETWORKS.get("spandrel")(path=str(tmp_path / "n.pth")), torch.rand(1, 3, 20, 24)
+    before = x.clone()
+    torch.testing.assert_close(found.eval()(x), network(x).clamp(0, 1), rtol=0, atol=1e-6)
+    assert torch.equal(x, before)
