@@ -130,11 +130,9 @@ class SRKDModel(SRModel):
 
     def _build_method(self) -> Method:
         self.teacher_file = self._teacher_file()
-        teacher = self._build_teacher()
-        for where, network in (("network_g", self.net_g), ("network_g_teacher", teacher)):
-            if network is not None:
-                check_network(where, network, student=self.net_g, scale=self.opt["scale"])
-        teachers = {} if teacher is None else {ONE_TEACHER: teacher}
+        teachers = {} if (teacher := self._build_teacher()) is None else {ONE_TEACHER: teacher}
+        for where, network in [("network_g", self.net_g), *(("network_g_teacher", t) for t in teachers.values())]:
+            check_network(where, network, student=self.net_g, scale=self.opt["scale"])
         known = _checked("method", METHODS, self.opt.get("method") or {})
         method = build_method(*known, student=self.net_g, teachers=teachers, pixel=self.pixel)
         if getattr(getattr(method, "teacher_cache", None), "keep", "off") != "off":
@@ -142,6 +140,8 @@ class SRKDModel(SRModel):
         return method
 
     def _build_teacher(self) -> Network | None:
+        if self.opt.get("network_g_teachers"):
+            raise InputError("network_g_teachers is for srkd's own trainer; BasicSR's has network_g_teacher, one.")
         if (block := self.opt.get("network_g_teacher")) is None:
             return None
         if self.teacher_file["path"] is None:

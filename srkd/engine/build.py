@@ -19,8 +19,8 @@ from srkd.data.batches import TrainBatches
 from srkd.data.paired_image import PairedImageDataset
 from srkd.engine.checkpoint import Folder, archive, restore
 from srkd.engine.distributed import World, gather_objects, join_world
-from srkd.engine.growth import freeze, grow
 from srkd.engine.logging import RunLog, recording
+from srkd.engine.networks import build_student, build_teachers, where_of
 from srkd.engine.optim import Ema
 from srkd.engine.origin import hash_of_order, origin_of_run
 from srkd.engine.resuming import Resumed, record_options, resume, say_changes
@@ -32,10 +32,9 @@ from srkd.engine.trainer import Trainer
 from srkd.engine.validation import Metric, Validator
 from srkd.inference.precision import fastest_for_training
 from srkd.methods.assemble import build_method, check_network
-from srkd.methods.base import ONE_TEACHER, Method
-from srkd.networks.pretrained import resolve
+from srkd.methods.base import Method
 from srkd.networks.slim import Network
-from srkd.networks.weights import build_network, load_params, read_weights
+from srkd.networks.weights import load_params, read_weights
 from srkd.options import Component, TrainOptions
 from srkd.provenance import environment
 from srkd.registry import DATASETS, LOSSES, METRICS, OPTIMIZERS, SCHEDULERS
@@ -92,12 +91,11 @@ def _build(opt: TrainOptions, start: Start, records: Sequence[logging.LogRecord]
     log.info(
         "network_g: %s, %s parameters", type(student).__name__, f"{sum(p.numel() for p in student.parameters()):,}"
     )
-    teacher = build_teacher(opt)
-    for where, network in (("network_g", student), ("network_g_teacher", teacher)):
-        if network is not None:
-            check_network(where, network, student=student, scale=opt.scale)
+    teachers = build_teachers(opt)
+    named = {where_of(name): network for name, network in teachers.items()}
+    for where, network in {"network_g": student, **named}.items():
+        check_network(where, network, student=student, scale=opt.scale)
     pixel = construct("train.pixel_opt", LOSSES.get(opt.train.pixel_opt.type), opt.train.pixel_opt)
-    teachers = {} if teacher is None else {ONE_TEACHER: teacher}
     log.info("method: %s", opt.method.type)
     method = build_method(opt.method.type, opt.method.args, student=student, teachers=teachers, pixel=pixel)
     method.to(world.device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -165,54 +163,6 @@ def construct(where: str, build: Callable[..., T], component: Component, *wired:
         return build(*wired, **component.args)
     except ValueError as error:
         raise InputError(f"{where} ({component.type}): {error}") from None
-
-
-def build_student(opt: TrainOptions, *, resuming: bool) -> Network:
-    """`network_g`, with `path.pretrain_network_g` loaded; a training that is resumed has its own weights."""
-    network = build_network(opt.network_g.type, opt.network_g.args)
-    path = None if resuming else opt.path.pretrain_network_g
-    if path is None or not grow(network, path, opt):
-        load_pretrained(
-            network, path, where="path.pretrain_network_g", key=opt.path.param_key_g, strict=opt.path.strict_load_g
-        )
-    freeze(network, opt)
-    return network
-
-
-def load_pretrained(
-    network: Network, path: str | None, *, where: str, key: str | None = None, strict: bool = True
-) -> None:
-    """Load `path` (None: nothing), which option `where` names; with `strict=False` what does not fit is skipped."""
-    if path is None:
-        return
-    try:
-        weights = read_weights(path, key)
-        skipped = load_params(network, weights, strict=strict)
-    except InputError as error:
-        first = "" if resolve(path).exists() else " If it is what another option file makes, run that one first."
-        raise InputError(f"{where}: {error}{first}") from None
-    log.info("Loaded %s%s into %s.", path, f" ({weights.key})" if weights.key else "", type(network).__name__)
-    if skipped:
-        log.warning("Skipped %d tensors of unequal size: %s.", len(skipped), ", ".join(skipped))
-
-
-def build_teacher(opt: TrainOptions) -> Network | None:
-    """`network_g_teacher` with its weights, which are required: an untrained teacher is a mistake."""
-    if opt.network_g_teacher is None:
-        return None
-    path = opt.path.pretrain_network_g_teacher
-    if opt.network_g_teacher.type == "spandrel":
-        if path is not None or opt.path.param_key_g_teacher is not None:
-            raise InputError(
-                f"network_g_teacher: its weights are its `path` ({opt.network_g_teacher.args['path']}): remove "
-                "path.pretrain_network_g_teacher and path.param_key_g_teacher."
-            )
-    elif path is None:
-        raise InputError("network_g_teacher is given without its weights: set path.pretrain_network_g_teacher.")
-    teacher = build_network(opt.network_g_teacher.type, opt.network_g_teacher.args, where="network_g_teacher")
-    where = "path.pretrain_network_g_teacher"
-    load_pretrained(teacher, path, where=where, key=opt.path.param_key_g_teacher)
-    return teacher
 
 
 VALIDATION_DATA = ("scale", "gt_size", "names", "pair", "__len__")

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from srkd.compat.loading import network_in
-from srkd.engine.build import build_teacher
+from srkd.engine.networks import build_teachers, teachers_in, where_of
 from srkd.evaluation.models import Model, model_of, short_name
 from srkd.methods.base import teacher_use
 from srkd.networks.weights import read_weights
@@ -34,32 +34,36 @@ def teachers_of(models: Sequence[Model]) -> tuple[list[Model], list[str]]:
         if path.parent.name != "models" or not options.is_file():
             continue
         try:
-            teacher = _teacher_in(options)
+            teachers = _teachers_in(options)
         except InputError as error:
             notices.append(f"no row for the teacher of {model.name}: {error}")
             continue
-        if teacher and teacher.origin["sha256"] not in known:
-            found.setdefault(teacher.origin["sha256"], (teacher, []))[1].append(model.name)
+        for teacher in teachers:
+            if teacher.origin["sha256"] not in known:
+                found.setdefault(teacher.origin["sha256"], (teacher, []))[1].append(model.name)
     return [
         replace(teacher, name=f"{teacher.name} (teacher of {', '.join(students)})")
         for teacher, students in found.values()
     ], notices
 
 
-def _teacher_in(options: Path) -> Model | None:
-    """The teacher that an option file names; paths that are not there count from the folder around `experiments/`."""
+def _teachers_in(options: Path) -> list[Model]:
+    """The teachers that an option file names; paths that are not there count from the folder around `experiments/`."""
     opt = load_train_options(options, import_plugins=False)  # beside a network file: nobody named it
-    if opt.network_g_teacher is None:
-        return None
-    path = Path(opt.path.pretrain_network_g_teacher or opt.network_g_teacher.args.get("path", ""))
-    moved = options.parents[2] / path
-    if opt.path.pretrain_network_g_teacher and not path.exists() and moved.exists():
-        path = moved
-        opt = load_train_options(options, [f"path.pretrain_network_g_teacher={path}"], import_plugins=False)
-    network = build_teacher(opt)
-    assert network is not None
-    weights = read_weights(path, opt.path.param_key_g_teacher)
-    return replace(model_of(network, weights, name=short_name(path)), only=(1.0,))
+    moved = {
+        f"path.pretrain_{where_of(name)}": options.parents[2] / path
+        for name, (_, path) in teachers_in(opt).items()
+        if path and not Path(path).exists() and (options.parents[2] / path).exists()
+    }
+    if moved:
+        opt = load_train_options(options, [f"{key}={path}" for key, path in moved.items()], import_plugins=False)
+    found: list[Model] = []
+    for name, network in build_teachers(opt).items():
+        component, path = teachers_in(opt)[name]
+        file = Path(path or component.args["path"])
+        weights = read_weights(file, opt.path.param_key_g_teacher)
+        found.append(replace(model_of(network, weights, name=short_name(file)), only=(1.0,)))
+    return found
 
 
 def teacher_overrides(path: str, file: str, overrides: list[str]) -> list[str]:

@@ -45,21 +45,24 @@ class AdaptiveKD(Distiller):
         self.weights["l_ts"] = alpha * pixel.loss_weight
 
     def listen(self, lessons: dict[str, View], batch: Batch) -> None:
-        """Weigh the teachers, patch by patch."""
-        self.shares = teacher_shares([view.picture for view in lessons.values()], batch.gt, self.temperature)
+        """See how wrong each teacher is, patch by patch."""
+        self.errors = {name: _difference(view.picture, batch.gt).detach() for name, view in lessons.items()}
 
     def compare(self, own: View, lesson: View, source: str, batch: Batch) -> Losses:
         """`l_ts`: each patch with its teacher's share, times the number of teachers, by which the weight is divided."""
-        difference_B = (own.picture - lesson.picture).abs().float().mean(dim=(1, 2, 3))
+        difference_B = _difference(own.picture, lesson.picture)
         if source == OWN:
             return {"l_ts": difference_B.mean()}
-        share_B = self.shares[list(self.teachers).index(source)] * len(self.teachers)
-        return {"l_ts": (share_B * difference_B).mean()}
+        teachers = [name for name in self.sources_at(own.width) if name != OWN]
+        shares = teacher_shares([self.errors[name] for name in teachers], self.temperature)
+        return {"l_ts": (shares[teachers.index(source)] * len(teachers) * difference_B).mean()}
 
 
-def teacher_shares(pictures: list[Tensor], gt: Tensor, temperature: float) -> Tensor:
-    """softmax over the teachers of minus their mean error in each patch, divided by the temperature: [K, B]."""
-    if not pictures:
-        return gt.new_zeros(0, len(gt))
-    errors = torch.stack([(picture.detach() - gt).abs().float().mean(dim=(1, 2, 3)) for picture in pictures])
-    return torch.softmax(-errors / temperature, dim=0)
+def _difference(a: Tensor, b: Tensor) -> Tensor:
+    """Mean absolute difference of each patch: [B]."""
+    return (a - b).abs().float().mean(dim=(1, 2, 3))
+
+
+def teacher_shares(errors: list[Tensor], temperature: float) -> Tensor:
+    """softmax over the teachers of minus their mean error [B] in each patch, divided by the temperature: [K, B]."""
+    return torch.softmax(-torch.stack(errors) / temperature, dim=0)

@@ -199,6 +199,8 @@ class CSD(Distiller):
             losses[f"l_pix@{width:g}"] = self.pixel(split, batch.gt)
             seen = self._features(split)
             for source, positive in zip(self.sources, positives, strict=True):
+                if source not in self.sources_at(width):
+                    continue
                 losses[f"{self.term_name('l_contrast', source)}@{width:g}"] = contrastive_loss(
                     seen,
                     positive,

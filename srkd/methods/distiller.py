@@ -14,6 +14,7 @@ from srkd.losses.pixel import PixelLoss
 from srkd.methods.base import ONE_TEACHER, Method, Teachers
 from srkd.networks.slim import Network
 from srkd.networks.taps import Taps
+from srkd.signature import Width
 from srkd.types import Batch, InputError, Losses
 
 OWN = "own"
@@ -99,6 +100,8 @@ class Distiller(Method):
         teacher_cache: `off`: the teacher sees each patch. `outputs`: its pictures of the whole training images are made
             once, kept, and cut with the patches, so that an iteration costs the student alone. A block
             `{keep: outputs, self_ensemble: true, bits: 16, path: FOLDER}` says more, see `TeacherCache`.
+        teacher_widths: of several teachers, the widths that each teaches, `{strong: [1], slim: [0.5, 0.25]}`; one that
+            is not named teaches all.
 
     Attributes:
         needs_output: whether the teacher's picture is compared.
@@ -120,6 +123,7 @@ class Distiller(Method):
         *,
         self_teacher: bool = False,
         teacher_cache: Literal["off", "outputs"] | TeacherCache = "off",
+        teacher_widths: dict[str, tuple[Width, ...]] | None = None,
         **options: Any,
     ) -> None:
         super().__init__(student, teacher, pixel, **options)
@@ -138,6 +142,14 @@ class Distiller(Method):
             raise InputError("`teacher_cache`: there is no network_g_teacher whose pictures could be kept.")
         if self.teacher_cache.keep != "off" and not self.needs_output:
             raise InputError(f"`teacher_cache: outputs`: {name} compares no pictures, only features.")
+        self.teacher_widths = teacher_widths or {}
+        for teacher_name, widths in self.teacher_widths.items():
+            if teacher_name not in self.teachers or not {*widths} <= {*self.widths}:
+                given, known = (", ".join(f"{width:g}" for width in every) for every in (widths, self.widths))
+                raise InputError(
+                    f"`teacher_widths`, {teacher_name}: [{given}]: it names a teacher ({', '.join(self.teachers)}) and "
+                    f"some of the `widths` ({known})."
+                )
         self.alpha = 0.0
         self.sources = [*self.teachers, *([OWN] if self_teacher else [])]
         self.paths: dict[str, list[tuple[str, str]]] = {source: [] for source in self.sources}
@@ -156,7 +168,8 @@ class Distiller(Method):
 
     def sources_at(self, width: float) -> list[str]:
         """Where a width learns from: the full width does not from itself."""
-        return [source for source in self.sources if source != OWN or width < 1]
+        every = [source for source in self.sources if width in self.teacher_widths.get(source, self.widths)]
+        return [source for source in every if source != OWN or width < 1]
 
     def forward(self, batch: Batch) -> Losses:
         """See the class.

@@ -94,6 +94,8 @@ def _field(name: str, field: Any) -> Schema:
     if name in COMPONENTS:
         schema = component_schema(COMPONENTS[name])
         return _or_null(schema) if type(None) in get_args(field.annotation) else schema
+    if name == "network_g_teachers":
+        return {"type": "object", "additionalProperties": component_schema(NETWORKS)}
     if name == "metrics":
         better = {"better": {"enum": ["higher", "lower"]}}
         return {"type": "object", "additionalProperties": _or_null(component_schema(METRICS, more=better))}

@@ -102,15 +102,16 @@ def _wire_scale(root: Node, problems: Problems) -> None:
     scale = root.child("scale")
     if scale is None:
         return
-    for key in ("network_g", "network_g_teacher"):
-        kind = root.child(key, "type")
+    several = [("network_g_teachers", name) for name in root.children("network_g_teachers")]
+    for keys in (("network_g",), ("network_g_teacher",), *several):
+        kind = root.child(*keys, "type")
         options = option_names_of(NETWORKS, kind.value) if kind is not None else []
         name = next((name for name in ("upscale", "scale") if name in options), "upscale")  # BasicSR has both words
-        own = root.child(key, name)
+        own = root.child(*keys, name)
         if own is not None:
             _same_scale(own, scale, problems)
         elif name in options:
-            root.value[key].value[name] = Node(scale.value, scale.where, scale.path)
+            root.children(*keys)[name] = Node(scale.value, scale.where, scale.path)
     for block in root.children("datasets").values():
         own = block.children().pop("scale", None)
         if own is not None:

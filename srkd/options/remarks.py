@@ -52,6 +52,7 @@ def _of_the_method(opt: TrainOptions) -> list[str]:
         return []
     signs = {
         "path.pretrain_network_g_teacher is given": opt.path.pretrain_network_g_teacher is not None,
+        "path.pretrain_network_g_teachers is given": bool(opt.path.pretrain_network_g_teachers),
         "val.widths has widths below 1": any(width < 1 for width in (opt.val and opt.val.widths) or ()),
     }
     return [

@@ -124,6 +124,8 @@ class PathBlock(Block):
     """False skips tensors of unequal size only, each of them named in the log."""
     pretrain_network_g_teacher: str | None = None
     param_key_g_teacher: Literal["params", "params_ema"] | None = None
+    pretrain_network_g_teachers: dict[str, str] = Field(default_factory=dict[str, str])
+    """Weights of the networks in `network_g_teachers`, by their names."""
     resume_state: str | None = None
     experiments_root: str | None = None
     results_root: str | None = None
@@ -194,6 +196,16 @@ def _plain_name(name: str) -> str:
     return name
 
 
+def _teacher_names(teachers: dict[str, Component]) -> dict[str, Component]:
+    for name in teachers:
+        if name == "own" or not re.fullmatch(r"[A-Za-z_]\w*", name):
+            raise InputError(
+                f"a teacher's name has letters, digits and _ only, and `own` is the student's own full width; the name "
+                f"is {name!r}."
+            )
+    return teachers
+
+
 def _device(name: str) -> str:
     kinds = ("auto", "cpu", "cuda", "mps")
     if name not in kinds and not re.fullmatch(r"cuda:\d{1,3}", name):
@@ -239,6 +251,10 @@ class TrainOptions(Options):
 
     datasets: TrainDatasets
     network_g_teacher: TeacherComponent | None = None
+    network_g_teachers: Annotated[dict[str, TeacherComponent], AfterValidator(_teacher_names)] = Field(
+        default_factory=dict[str, Component]
+    )
+    """Several teachers by names of your choice, which the names of losses then end in."""
     method: MethodComponent = Component("Supervised")
     train: TrainBlock
     val: ValBlock | None = None

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from srkd.engine.build import construct
+from srkd.engine.networks import teachers_in
 from srkd.losses.pixel import L1Loss
 from srkd.methods.base import teacher_use
 from srkd.methods.csd import NetworkSpace
@@ -34,18 +35,21 @@ def test_training_file(path, tmp_path):
         network = build_network(opt.network_g.type, opt.network_g.args)
     assert network.scale == opt.scale
     component = METHODS.get(opt.method.type)
-    assert teacher_use(component) in ("optional", "no" if opt.network_g_teacher is None else "required")
+    blocks = {name: block for name, (block, _) in teachers_in(opt).items()}
+    assert teacher_use(component) in ("optional", "required" if blocks else "no")
     # narrow networks of the same kind and depth: the objective copies them, and VGG's weights would be downloaded
-    foreign = opt.network_g_teacher is not None and opt.network_g_teacher.type == "spandrel"  # a file that is not here
     student = narrow(opt.network_g)
-    teacher = narrow(opt.network_g if foreign else opt.network_g_teacher) if opt.network_g_teacher else None
-    assert teacher is None or foreign or (opt.path.pretrain_network_g_teacher and teacher.scale == opt.scale)
+    teachers = {}
+    for name, (block, path) in teachers_in(opt).items():
+        foreign = block.type == "spandrel"  # a file that is not here
+        teachers[name] = narrow(opt.network_g if foreign else block)
+        assert foreign or (path and teachers[name].scale == opt.scale)
     method = opt.method.args | ({"perceptual": NetworkSpace()} if "perceptual" in opt.method.args else {})
     if "stage1" in method:
         first = METHODS.get("PISRTeacher")(student, None, L1Loss())
         method["stage1"] = str(tmp_path / "stage1.pth")
         save_network(method["stage1"], student, companions=first.companions)
-    objective = component(student, teacher, L1Loss(), **method)
+    objective = component(student, teachers or None, L1Loss(), **method)
     optimizer = OPTIMIZERS.get(opt.train.optim_g.type)(objective.parameters(), **opt.train.optim_g.args)
     assert optimizer.param_groups[0]["lr"] > 0
     scheduler = opt.train.scheduler
@@ -67,7 +71,7 @@ def test_what_a_training_starts_from_is_made_by_another_file(path, by_name):
     opt = load_train_options(path)
     needed = {
         opt.path.pretrain_network_g: opt.network_g,
-        opt.path.pretrain_network_g_teacher: opt.network_g_teacher,
+        **{file: block for block, file in teachers_in(opt).values()},
         opt.method.args.get("stage1"): opt.network_g,
     }
     for file, network in needed.items():

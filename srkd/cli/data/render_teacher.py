@@ -25,27 +25,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Make what is missing."""
     from srkd.data.teacher_cache import TeacherCache
-    from srkd.engine.build import build_dataset, build_teacher
+    from srkd.engine.build import build_dataset
+    from srkd.engine.networks import build_teachers
     from srkd.engine.targets import render, targets_of
     from srkd.inference.device import choose_device
     from srkd.options import load_train_options
 
     opt = load_train_options(args.opt, args.overrides)
-    teacher = build_teacher(opt)
-    if teacher is None:
+    teachers = build_teachers(opt)
+    if not teachers:
         raise InputError(f"{args.opt} names no network_g_teacher.")
     given = opt.method.args.get("teacher_cache")
     cache = given if isinstance(given, TeacherCache) else TeacherCache("outputs")
     dataset = build_dataset("datasets.train", opt.datasets.train.component, opt.scale)
-    teacher.to(choose_device("cpu" if opt.num_gpu == 0 else opt.device)).eval()
     with bar("decoding") as progress:
         dataset.prepare(progress)
-    targets = targets_of(teacher, dataset, cache)
-    with bar("drawing") as progress:
-        made = render(targets, teacher, cache, progress)
-    size = sum(targets.file(index).stat().st_size for index in range(len(targets.names)))
-    say(
-        f"{made} pictures made, {len(set(targets.names))} there ({size / 1e6:,.0f} MB, decoded "
-        f"{targets.num_bytes / 1e6:,.0f} MB): {targets.folder}",
-    )
+    device = choose_device("cpu" if opt.num_gpu == 0 else opt.device)
+    for teacher in teachers.values():
+        teacher.to(device).eval()
+        targets = targets_of(teacher, dataset, cache)
+        with bar("drawing") as progress:
+            made = render(targets, teacher, cache, progress)
+        size = sum(targets.file(index).stat().st_size for index in range(len(targets.names)))
+        say(
+            f"{made} pictures made, {len(set(targets.names))} there ({size / 1e6:,.0f} MB, decoded "
+            f"{targets.num_bytes / 1e6:,.0f} MB): {targets.folder}",
+        )
     return 0
