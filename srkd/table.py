@@ -9,9 +9,9 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -171,6 +171,14 @@ class Table:
                 return kept if fit(kept, _NARROW_NAME) else None
             kept.remove(optional[-1])
         return kept
+
+
+Item = TypeVar("Item")
+
+
+def table(items: Iterable[Item], cells: Sequence[tuple[Column, Callable[[Item], Cell]]], group: str = "") -> Table:
+    """A row for each item; each column with what it shows of one."""
+    return Table([column for column, _ in cells], [[cell(item) for _, cell in cells] for item in items], group or None)
 
 
 def short_number(value: float) -> str:

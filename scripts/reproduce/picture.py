@@ -17,7 +17,7 @@ from steps import ROOT
 
 from srkd import Upscaler
 from srkd.atomic import atomic_path
-from srkd.evaluation.crops import captioned, enlarged, side_by_side
+from srkd.imaging.crops import captioned, enlarged, side_by_side
 from srkd.imaging.files import read_image, to_rgb8
 from srkd.imaging.resize import imresize, mod_crop
 

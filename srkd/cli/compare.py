@@ -58,15 +58,13 @@ def run(args: argparse.Namespace) -> int:
     if args.output and args.output.exists() and any(args.output.samefile(file.path) for file in files):
         raise InputError(f"{args.output} is one of the results that are compared; choose another -o.")
     found = compare(chosen, args.metric, sets=args.sets, better=args.better)
-    protocol, left_over = str(files[0].protocol["description"]), [*alone, *uneven_warnings(files)]
+    protocol = str(files[0].protocol["description"])
+    answer = words.Answer(found, protocol, [*alone, *uneven_warnings(files)], args.power)
     show_table(words.table_of(found))
-    say(*map(words.sentence, found))
-    if args.power:
-        say(*(words.power_sentence(item, args.power) for item in found))
-    say(*(f"note: {note}." for note in (*words.notes(found), *left_over)), f"Protocol {protocol}.")
-    show_json(words.to_json(found, protocol=protocol, left_over=left_over, effect=args.power))
+    say(*answer.verdicts, *answer.powers, *(f"note: {note}." for note in answer.notes), f"Protocol {protocol}.")
+    show_json(answer.to_json())
     if args.output:
-        words.write_comparison(args.output, found, protocol=protocol, left_over=left_over, effect=args.power)
+        answer.write(args.output)
         say_written(args.output)
     verdicts = {item.verdict for item in found}
     return int(

@@ -32,16 +32,13 @@ def run(args: argparse.Namespace) -> int:
     if suffix not in (".svg", *drawn.SUFFIXES):
         raise InputError(f"the picture {args.output} must end in .svg, .pdf or .png.")
     runs = [read_run(path) for path in args.runs]
-    headings = figures.training_headings(runs)
-    if not headings:
+    if not any(run.losses or run.validation for run in runs):
         raise InputError(f"there is nothing to plot yet in {', '.join(map(str, args.runs))}.")
     arms = figures.training_arms(runs, {})
     if suffix == ".svg":
         pictures = [(one["title"], str(one["svg"])) for one in figures.training_charts(runs, {})]
         atomic_write_text(args.output, charts.standalone(pictures, list(arms.values())))
     else:
-        series = [(heading, figures.training_series(heading, runs, {})) for heading in headings]
-        plots = [(name, figures.training_axis(name, own), own) for name, own in series if any(s.points for s in own)]
-        drawn.draw(args.output, plots, {arm: name for arm, (name, _) in arms.items()})
+        drawn.draw(args.output, figures.training(runs, {}), {arm: name for arm, (name, _) in arms.items()})
     say_written(args.output)
     return 0

@@ -71,16 +71,14 @@ def run(args: argparse.Namespace) -> int:
 
 def _write_strips(report: Report, folder: Path) -> list[Path]:
     """`<folder>/<set>_<image>.png` for each scene: the detail through every model, enlarged, with captions."""
-    from srkd.evaluation.crops import captioned, cut, enlarged
-    from srkd.evaluation.report import caption
+    from srkd.imaging.crops import captioned, cut, enlarged
     from srkd.imaging.files import write_image
 
-    results, written = report.results, list[Path]()
+    written = list[Path]()
     for scene in report.scenes:
         factor = max(1, -(-200 // scene.detail.width))
         pictures = [enlarged(cut(shot.pixels, scene.detail), factor) for shot in scene.shots]
-        names = [results.label(shot.model, shot.width) if shot.model else shot.name for shot in scene.shots]
-        captions = [f"{name}\n{caption(results, shot)}" for name, shot in zip(names, scene.shots, strict=True)]
+        captions = [f"{shot.label}\n{shot.caption}" for shot in scene.shots]
         path = folder / f"{scene.set}_{scene.image}.png".replace("/", "_")
         write_image(path, captioned(pictures, captions))
         written.append(path)

@@ -15,7 +15,7 @@ from torch import nn
 from srkd.data.paired_image import PairedImageDataset
 from srkd.engine.checkpoint import Best
 from srkd.engine.logging import RunLog
-from srkd.evaluation.crops import best_window, cut, difference, side_by_side
+from srkd.imaging.crops import best_window, cut, difference, side_by_side
 from srkd.imaging.files import write_image
 from srkd.imaging.resize import imresize
 from srkd.inference.forward import upscale_image

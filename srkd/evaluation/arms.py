@@ -9,12 +9,14 @@ from __future__ import annotations
 import fnmatch
 import glob
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from srkd.evaluation.result import BICUBIC, Result, Row, read_result
+import numpy as np
+
+from srkd.evaluation.result import BICUBIC, Result, Row, Summary, read_result
 from srkd.missing import not_there
 from srkd.signature import parse_width
 from srkd.types import InputError, did_you_mean
@@ -38,6 +40,15 @@ class Run:
         """What the file says of the model."""
         return self.file.record(self.model)
 
+    @property
+    def summaries(self) -> list[Summary]:
+        """What the file says of the model at this width on each set."""
+        return [item for item in self.file.summary if (item.model, item.width) == (self.model, self.width)]
+
+    def of(self, test_set: str) -> list[Row]:
+        """The rows of one set."""
+        return [row for (name, _), row in self.rows.items() if name == test_set]
+
 
 @dataclass(frozen=True)
 class Arm:
@@ -52,13 +63,39 @@ class Arm:
         """The name, and the width unless it is the full one."""
         return self.name if self.width == 1 else f"{self.name}@{self.width:.4g}"
 
+    @property
+    def params(self) -> int | None:
+        """Parameters of the network at this width; None where they are not known."""
+        return next((item.params for item in self.runs[0].summaries), None)
 
-def runs_of(file: Result) -> list[Run]:
-    """Every model at every width of a file, in its order."""
-    rows: dict[tuple[str, float], dict[tuple[str, str], Row]] = {}
-    for row in file.rows:
-        rows.setdefault((row.model, row.width), {})[row.set, row.image] = row
-    return [Run(file, model, width, own) for (model, width), own in rows.items()]
+    @property
+    def sets(self) -> list[str]:
+        """The test sets that any run was measured on, in order."""
+        return list(dict.fromkeys(name for run in self.runs for name, _ in run.rows))
+
+    def common(self, sets: Collection[str]) -> list[tuple[str, str]]:
+        """The images (set, name) of some sets that every run has, in order."""
+        return [at for at in self.runs[0].rows if at[0] in sets and all(at in run.rows for run in self.runs)]
+
+    def means(self, test_set: str, metric: str) -> list[float]:
+        """The mean over a set, of each run that was measured on it."""
+        runs = [[row.metrics[metric] for row in run.of(test_set) if metric in row.metrics] for run in self.runs]
+        return [float(np.mean(own)) for own in runs if own]
+
+    def by_image(self, test_set: str, metric: str) -> dict[str, float]:
+        """The mean over the runs on each image of a set that all of them have."""
+        found: dict[str, float] = {}
+        for at in self.common([test_set]):
+            runs = [run.rows[at].metrics for run in self.runs]
+            if all(metric in metrics for metrics in runs):
+                found[at[1]] = float(np.mean([metrics[metric] for metrics in runs]))
+        return found
+
+    def cost(self, what: Literal["params", "multi_adds", "seconds"], test_set: str) -> float | None:
+        """The mean cost of the runs on a set; None where it is not known of any."""
+        known = [getattr(item, what) for run in self.runs for item in run.summaries if item.set == test_set]
+        known = [value for value in known if value]
+        return float(np.mean(known)) if known else None
 
 
 def read_arms(specs: Sequence[str], *, keep_bicubic: bool = False) -> list[Arm]:
@@ -72,49 +109,40 @@ def read_arms(specs: Sequence[str], *, keep_bicubic: bool = False) -> list[Arm]:
     Raises:
         InputError: a file, a model or a width is not there, or it is not clear which one is meant.
     """
-    named: list[Arm] = []
-    plain: list[Run] = []
-    order: list[Arm | Run] = []
+    given: list[tuple[str, Run]] = []  # each under its NAME, or under none
     files: dict[Path, Result] = {}
     for spec in specs:
         match = None if Path(spec).exists() else _NAMED.fullmatch(spec)
         if match is None:
             runs = _runs(spec, files, keep_bicubic)
-            if any(run.model == BICUBIC for run in plain) and keep_bicubic:
+            if keep_bicubic and any(run.model == BICUBIC for name, run in given if not name):
                 runs = [run for run in runs if run.model != BICUBIC] or runs  # the same in every file
-            plain += runs
-            order += runs
+            given += [("", run) for run in runs]
             continue
         name = match["name"]
-        if name in (arm.name for arm in named):
+        if any(name == other for other, _ in given):
             raise InputError(f"the arm {name} is given twice; its runs are joined by commas: {name}=a.json,b.json.")
-        arms = _named(name, _items(match["items"]), files)
-        named += arms
-        order += arms
-    once = [run for run in plain if run.model == BICUBIC][1:] == []  # in one file only: it needs no other name
+        given += [(name, run) for item in _items(match["items"]) for run in _runs(item, files, False, one_model=name)]
+    named, plain = {name for name, _ in given if name}, [run for name, run in given if not name]
+    once = sum(run.model == BICUBIC for run in plain) == 1  # in one file only: it needs no other name
     networks = [run for run in plain if not (once and run.model == BICUBIC)]
-    names = iter(_distinct_names(networks, {arm.name for arm in named}))
-    arms = [
-        item
-        if isinstance(item, Arm)
-        else Arm(next(names) if any(item is run for run in networks) else BICUBIC, item.width, (item,))
-        for item in order
-    ]
-    return _by_seed(arms, {arm.name for arm in named})
+    names = dict(zip(map(id, networks), _distinct_names(networks, named), strict=True))
+    return _by_seed([(name or names.get(id(run), BICUBIC), run) for name, run in given], named)
 
 
-def _by_seed(arms: Sequence[Arm], named: Collection[str]) -> list[Arm]:
-    """With runs whose names differ in `_seedN` only as one arm, without it."""
-    groups: dict[tuple[str, float], list[Arm]] = {}
-    for arm in arms:
-        stem = arm.name if arm.name in named else SEED.sub("", arm.name)
-        groups.setdefault((arm.name if stem in named else stem, arm.width), []).append(arm)
-    found: list[Arm] = []
-    for (name, width), own in groups.items():
-        runs = tuple(run for arm in own for run in arm.runs)
-        _refuse_copies(name, runs)
-        found.append(own[0] if len(own) == 1 else Arm(name, width, runs))
-    return found
+def _by_seed(given: Sequence[tuple[str, Run]], named: Collection[str]) -> list[Arm]:
+    """Runs of one name, or whose names differ in `_seedN` only, as one arm, then without it; an arm for each width."""
+    groups: dict[tuple[str, float], list[tuple[str, Run]]] = {}
+    for name, run in given:
+        stem = SEED.sub("", name)
+        shared = name if name in named or stem in named else stem
+        groups.setdefault((shared, round(run.width, 6)), []).append((name, run))
+    arms: list[Arm] = []
+    for (shared, _), own in groups.items():
+        runs = tuple(run for _, run in own)
+        _refuse_copies(shared, runs)
+        arms.append(Arm(own[0][0] if len(own) == 1 else shared, runs[0].width, runs))
+    return arms
 
 
 def pairs(arms: Sequence[Arm], baseline: str | None = None) -> tuple[list[tuple[Arm, Arm]], list[str]]:
@@ -174,18 +202,7 @@ def _items(text: str) -> list[str]:
             found[-1] += f",{piece}"
         else:
             found.append(piece)
-    return found
-
-
-def _named(name: str, items: Iterable[str], files: dict[Path, Result]) -> list[Arm]:
-    by_width: dict[float, list[Run]] = {}
-    for item in items:
-        for run in _runs(item.strip(), files, keep_bicubic=False, one_model=name):
-            width = next((known for known in by_width if _same(known, run.width)), run.width)
-            by_width.setdefault(width, []).append(run)
-    for runs in by_width.values():
-        _refuse_copies(name, runs)
-    return [Arm(name, width, tuple(runs)) for width, runs in by_width.items()]
+    return [item.strip() for item in found]
 
 
 def _runs(item: str, files: dict[Path, Result], keep_bicubic: bool, *, one_model: str | None = None) -> list[Run]:
@@ -195,9 +212,12 @@ def _runs(item: str, files: dict[Path, Result], keep_bicubic: bool, *, one_model
     width = parse_width(match["width"]) if match["width"] else None
     found: list[Run] = []
     for path in _expand(match["file"]):
-        if path not in files:
-            files[path] = read_result(path)
-        runs = _of_model(runs_of(files[path]), match["model"], path, keep_bicubic)
+        file = files[path] if path in files else files.setdefault(path, read_result(path))
+        rows: dict[tuple[str, float], dict[tuple[str, str], Row]] = {}
+        for row in file.rows:
+            rows.setdefault((row.model, row.width), {})[row.set, row.image] = row
+        runs = [Run(file, model, at, own) for (model, at), own in rows.items()]
+        runs = _of_model(runs, match["model"], path, keep_bicubic)
         models = list(dict.fromkeys(run.model for run in runs))
         if one_model is not None and match["model"] is None and len(models) > 1:
             raise InputError(
@@ -265,19 +285,13 @@ def _models(file: Result) -> set[str]:
 
 
 def _refuse_copies(name: str, runs: Sequence[Run]) -> None:
-    for number, run in enumerate(runs):
-        for other in runs[:number]:
-            if {key: row.metrics for key, row in run.rows.items()} == {
-                key: row.metrics for key, row in other.rows.items()
-            }:
-                raise InputError(
-                    f"two runs of {name} are the same in every number, which two trainings never are: {_origin(other)} "
-                    f"and {_origin(run)}."
-                )
-
-
-def _origin(run: Run) -> str:
-    return f"{run.file.path}:{run.model}"
+    numbers = [{key: row.metrics for key, row in run.rows.items()} for run in runs]
+    for later, run in enumerate(runs):
+        if (earlier := numbers.index(numbers[later])) < later:
+            raise InputError(
+                f"two runs of {name} are the same in every number, which two trainings never are: "
+                f"{runs[earlier].file.path}:{runs[earlier].model} and {run.file.path}:{run.model}."
+            )
 
 
 def _same(a: float, b: float) -> bool:

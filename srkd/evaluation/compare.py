@@ -112,7 +112,8 @@ def compare(
         found += [_compare(baseline, arm, [name], metric, kind) for name in common]
         if len(common) > 1:
             found.append(_compare(baseline, arm, common, metric, kind))
-        alone = [name for name in {**_sets(baseline), **_sets(arm)} if name not in common and name in (sets or [name])]
+        both = dict.fromkeys([*baseline.sets, *arm.sets])
+        alone = [name for name in both if name not in common and name in (sets or [name])]
         found[-1] = replace(found[-1], left_out=[*found[-1].left_out, *alone])
     return _corrected(found)
 
@@ -179,33 +180,22 @@ def _definition(protocol: dict[str, Any], metric: str) -> dict[str, Any]:
 
 
 def _common_sets(baseline: Arm, arm: Arm, wanted: Sequence[str] | None) -> list[str]:
-    first, second = _sets(baseline), _sets(arm)
-    missing = [name for name in wanted or () if name not in (*first, *second)]
+    first, second = baseline.sets, arm.sets
+    known = dict.fromkeys((*first, *second))
+    missing = [name for name in wanted or () if name not in known]
     if missing:
-        known = dict.fromkeys((*first, *second))
         raise InputError(
             f"there is no set {missing[0]!r} in the files.{did_you_mean(missing[0], known)} There are: "
             f"{', '.join(known)}."
         )
-    common = [name for name in first if name in second and (wanted is None or name in wanted)]
-    shared = [name for name in common if _images(baseline, [name])[0] & _images(arm, [name])[0]]
+    shared = [name for name in wanted or first if set(baseline.common([name])) & set(arm.common([name]))]
     if not shared:
         chosen = f" of {', '.join(wanted)}" if wanted else ""
         raise InputError(
             f"{baseline.label} and {arm.label} have no image{chosen} in common: one was measured on "
             f"{', '.join(first)}, the other on {', '.join(second)}."
         )
-    return shared
-
-
-def _sets(arm: Arm) -> dict[str, None]:
-    return dict.fromkeys(name for run in arm.runs for name, _ in run.rows)
-
-
-def _images(arm: Arm, sets: Sequence[str]) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
-    """The images that every run has, and those that any run has."""
-    own = [{key for key in run.rows if key[0] in sets} for run in arm.runs]
-    return set[tuple[str, str]].intersection(*own), set[tuple[str, str]].union(*own)
+    return [name for name in first if name in shared]
 
 
 def _values(arm: Arm, images: Sequence[tuple[str, str]], metric: str) -> NDArray[np.float64]:
@@ -224,36 +214,43 @@ def _values(arm: Arm, images: Sequence[tuple[str, str]], metric: str) -> NDArray
 def _compare(baseline: Arm, arm: Arm, sets: Sequence[str], metric: str, kind: Metric) -> Comparison:
     pairing, numbers = paired_seeds(baseline.runs, arm.runs)
     if numbers:
-        baseline, arm = (_in_order_of_seeds(side) for side in (baseline, arm))
-    (first, any_first), (second, any_second) = _images(baseline, sets), _images(arm, sets)
-    images = sorted(first & second)
+        baseline, arm = (
+            replace(a, runs=tuple(sorted(a.runs, key=lambda run: seed_of(run) or 0))) for a in (baseline, arm)
+        )
+    images = sorted(set(baseline.common(sets)) & set(arm.common(sets)))
+    anywhere = {at for run in (*baseline.runs, *arm.runs) for at in run.rows if at[0] in sets}
     a, b = _values(baseline, images, metric), _values(arm, images, metric)
     finite = np.asarray(np.isfinite(np.concatenate([a, b], axis=1)).all(axis=1))
     with np.errstate(invalid="ignore"):
         differences = np.nan_to_num(b.mean(axis=1) - a.mean(axis=1), nan=0.0, posinf=np.inf, neginf=-np.inf)
     differences[np.abs(differences) < ROUNDING] = 0.0  # nan: infinite on both sides, hence equal
-    a, b = a[finite], b[finite]
-    if pairing != "none":
+    signs = sign_test(-differences if kind.lower_better else differences)
+    a, b, paired = a[finite], b[finite], pairing != "none"
+    if paired:
         alike = np.abs(b - a) < ROUNDING
         a, b = (a, np.where(alike, a, b)) if a.shape[1] <= b.shape[1] else (np.where(alike, b, a), b)
-    estimate = difference(a, b, pairs=pairing != "none") if finite.any() else None
-    signs = sign_test(-differences if kind.lower_better else differences)
+    estimate = means = seeds = None
+    if finite.any():
+        estimate = difference(a, b, pairs=paired)
+        means = (float(a.mean()), float(b.mean()))
+        first, second = a.mean(axis=0), b.mean(axis=0)
+        seeds = Seeds(pairing, numbers, first.tolist(), second.tolist(), (second - first).tolist() if numbers else [])
     return Comparison(
         set=sets[0] if len(sets) == 1 else ALL,
         baseline=baseline.label,
         arm=arm.label,
         metric=metric,
         n=len(images),
-        means=(float(a.mean()), float(b.mean())) if finite.any() else None,
+        means=means,
         difference=estimate,
         signs=signs,
-        seeds=_seeds(pairing, numbers, a.mean(axis=0), b.mean(axis=0)) if finite.any() else None,
-        spread=spread_of(a, b, pairs=pairing != "none"),
+        seeds=seeds,
+        spread=spread_of(a, b, pairs=paired),
         p=estimate.p if estimate else 1.0,
         looks=1,
         verdict="identical" if signs.equal == len(images) else "no difference shown",
-        left_out=[f"{name}/{image}" for name, image in sorted((any_first | any_second) - set(images))],
-        infinite=[f"{name}/{image}" for (name, image), kept in zip(images, finite, strict=True) if not kept],
+        left_out=[f"{name}/{image}" for name, image in sorted(anywhere - set(images))],
+        infinite=[f"{name}/{image}" for (name, image), shown in zip(images, finite, strict=True) if not shown],
         kind=kind,
     )
 
@@ -288,15 +285,6 @@ def _share_something(a: Run, b: Run) -> bool:
     """Whether two runs of one seed began with the same weights or saw the same patches, as far as that is recorded."""
     known = [key for key in ("start", "data_order") if a.record.get(key) and b.record.get(key)]
     return not known or any(a.record[key] == b.record[key] for key in known)
-
-
-def _in_order_of_seeds(arm: Arm) -> Arm:
-    return replace(arm, runs=tuple(sorted(arm.runs, key=lambda run: seed_of(run) or 0)))
-
-
-def _seeds(pairing: Pairing, numbers: list[int], a: NDArray[np.float64], b: NDArray[np.float64]) -> Seeds:
-    differences = (b - a).tolist() if numbers else []
-    return Seeds(pairing, numbers, a.tolist(), b.tolist(), differences)
 
 
 def _verdict(comparison: Comparison, p: float) -> Verdict:

@@ -30,6 +30,7 @@ def draw(path: Path, charts: Sequence[tuple[str, Axis, Sequence[Series]]], names
             f"{path.suffix} is drawn by matplotlib, which is not installed: pip install -e '.[plot]' in srkd's "
             "checkout, or choose .svg, which needs nothing."
         ) from None
+    charts = [one for one in charts if any(series.points for series in one[2])]
     columns = min(2, len(charts))
     rows = -(-len(charts) // columns)
     figure = Figure(figsize=(5.2 * columns, 3.6 * rows), layout="constrained")

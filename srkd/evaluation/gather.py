@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -56,13 +55,11 @@ class Gathered:
         return next((arm.name for arm in self.arms if arm.name == BICUBIC), self.arms[0].name)
 
     @cached_property
-    def models(self) -> dict[str, dict[str, Any]]:
-        """What is recorded of the first run of each arm, by the arm's name."""
-        found: dict[str, dict[str, Any]] = {}
-        for arm in self.arms:
-            first = arm.runs[0]
-            found.setdefault(arm.name, {**first.record, "result": str(first.file.path), "runs": len(arm.runs)})
-        return found
+    def models(self) -> dict[str, list[Arm]]:
+        """The arms of each name, one for each width."""
+        return {
+            name: [arm for arm in self.arms if arm.name == name] for name in dict.fromkeys(a.name for a in self.arms)
+        }
 
     @cached_property
     def rows(self) -> list[Row]:
@@ -75,46 +72,27 @@ class Gathered:
         return list(dict.fromkeys(row.set for row in self.rows))
 
     @property
-    def contenders(self) -> list[tuple[str, float]]:
-        """Name and width of every arm, in order."""
-        return [(arm.name, arm.width) for arm in self.arms]
-
-    @property
     def failures(self) -> list[Failure]:
         """Images left out, each once."""
         return list(dict.fromkeys(failure for file in self.files for failure in file.failures))
 
-    @property
-    def folders(self) -> dict[str, str]:
-        """Where each set was, by its name, as far as it is recorded."""
-        return {
-            str(item["name"]): str(item.get("origin")) for file in self.files for item in file.sets if item.get("name")
-        }
-
-    def widths(self, name: str) -> list[float]:
-        """The widths that an arm was evaluated at."""
-        return [arm.width for arm in self.arms if arm.name == name]
-
     @cached_property
     def short(self) -> dict[str, str]:
         """Short names of the arms; what bicubic is called says nothing of what the others share."""
-        networks = short_names(list(dict.fromkeys(arm.name for arm in self.arms if arm.name != BICUBIC)))
-        return {arm.name: networks.get(arm.name, arm.name) for arm in self.arms}
+        networks = short_names([name for name in self.models if name != BICUBIC])
+        return {name: networks.get(name, name) for name in self.models}
 
     @cached_property
     def styles(self) -> dict[str, int | None]:
         """Number of the colour and shape of each arm's name; the baseline has none."""
-        others = list(dict.fromkeys(arm.name for arm in self.arms if arm.name != self.baseline))
+        others = [name for name in self.models if name != self.baseline]
         return {self.baseline: None, **{name: number for number, name in enumerate(others)}}
 
-    def label(self, name: str, width: float) -> str:
+    def label(self, arm: Arm) -> str:
         """The short name, with the width where an arm has not just the full one."""
-        return self.short[name] + (f" @{width:.4g}" if self.widths(name) != [1.0] else "")
-
-    def with_unit(self, value: float | None) -> str:
-        """A value of the headline metric as text."""
-        metric = self.metric(self.headline)
-        return metric.text(value) if value is None or math.isinf(value) else metric.with_unit(metric.text(value))
+        return self.short[arm.name] + (
+            f" @{arm.width:.4g}" if [own.width for own in self.models[arm.name]] != [1.0] else ""
+        )
 
 
 def gather(specs: Sequence[str], baseline: str | None = None) -> Gathered:
@@ -137,14 +115,8 @@ def gather(specs: Sequence[str], baseline: str | None = None) -> Gathered:
         raise InputError(f"there is not one value in {', '.join(str(file.path) for file in files)}.")
     headline = next((name for name in metrics if "psnr" in name.lower()), metrics[0])
     control, comparisons, notes = _compared(arms, headline, baseline)
-    return Gathered(
-        files,
-        arms,
-        [headline, *(name for name in metrics if name != headline)],
-        control,
-        comparisons,
-        [*_notes(files, arms), *notes],
-    )
+    metrics = [headline, *(name for name in metrics if name != headline)]
+    return Gathered(files, arms, metrics, control, comparisons, [*_notes(files, arms), *notes])
 
 
 def _compared(
@@ -155,10 +127,14 @@ def _compared(
     bicubic = next((arm.name for arm in arms if arm.name == BICUBIC), None)
     chosen = baseline or (next(arm.name for arm in arms if len(arm.runs) == most) if most > 1 else bicubic)
     own = [arm for arm in arms if arm.name == chosen]
-    others = [arm for arm in arms if chosen == BICUBIC or arm.name != BICUBIC]
-    measured = [arm for arm in others if any(headline in row.metrics for row in arm.runs[0].rows.values())]
+    measured = [
+        arm
+        for arm in arms
+        if (chosen == BICUBIC or arm.name != BICUBIC)
+        and any(headline in row.metrics for row in arm.runs[0].rows.values())
+    ]
     if own and not baseline:  # a teacher is no rival: it has other channels
-        alike = [arm for arm in measured if size_of(arm) == size_of(own[0])]
+        alike = [arm for arm in measured if arm.params == own[0].params]
         measured = alike if len(alike) > 1 else measured
     try:
         found, alone = pairs(measured, chosen)
@@ -169,16 +145,11 @@ def _compared(
         return None, [], [f"The arms are not compared: {error}"] if len(measured) > 1 else []
 
 
-def size_of(arm: Arm) -> int | None:
-    """Parameters of an arm's network at its width; None where they are not known."""
-    run = arm.runs[0]
-    return next((s.params for s in run.file.summary if (s.model, s.width) == (run.model, run.width)), None)
-
-
 def short_names(names: Sequence[str], most: int = 26) -> dict[str, str]:
     """Names for labels: without the words that all of them have, cut to `most` letters; unique as `names` are."""
     words = {name: [word for word in re.split(r"[_\s]+", name) if word] for name in names}
-    shared = set[str].intersection(*(set(own) for own in words.values())) if len(names) > 1 else set[str]()
+    shared = {word for own in words.values() for word in own if all(word in other for other in words.values())}
+    shared = shared if len(names) > 1 else set[str]()
     short = {name: " ".join(word for word in own if word not in shared) for name, own in words.items()}
     cut = {name: text if len(text) <= most else text[: most - 1] + "…" for name, text in short.items()}
     return cut if len(set(cut.values())) == len(cut) and all(cut.values()) else {name: name for name in names}

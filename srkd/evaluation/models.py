@@ -167,13 +167,8 @@ def candidates(
                 "network: use protocol y."
             )
         for width in model.widths(widths):
-            upscaler = Upscaler(
-                narrowed(model.network, width),
-                device=str(device),
-                precision="fp32",  # the only one that gives the same numbers on every machine
-                tile=tile,
-                self_ensemble=first.self_ensemble,
-            )
+            network, ensemble = model.network, first.self_ensemble
+            upscaler = upscaler_at(network, width, device=str(device), tile=tile, self_ensemble=ensemble)
             upscale = with_upscaler(upscaler)
             upscale(_warm_up(first))  # the first call pays for allocation and the choice of algorithms
             found.append(
@@ -187,6 +182,14 @@ def candidates(
                 )
             )
     return found
+
+
+def upscaler_at(
+    network: Network, width: float, *, device: str, tile: int | Literal["auto"] = 0, self_ensemble: bool = False
+) -> Upscaler:
+    """A network at a width, in the only precision that gives the same numbers on every machine."""
+    narrow = narrowed(network, width)
+    return Upscaler(narrow, device=device, precision="fp32", tile=tile, self_ensemble=self_ensemble)
 
 
 def tabled_name(model: Model, protocol: Protocol) -> str:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -14,26 +14,16 @@ from numpy.typing import NDArray
 
 from srkd.compat.loading import network_in
 from srkd.data.degradation import Degradation
-from srkd.evaluation.crops import (
-    RGB8,
-    Choice,
-    Window,
-    best_window,
-    choose_images,
-    cut,
-    difference,
-    enlarged,
-    heat,
-)
+from srkd.evaluation.arms import Run
 from srkd.evaluation.gather import Gathered
-from srkd.evaluation.models import Upscale, bicubic, with_upscaler
+from srkd.evaluation.models import Upscale, bicubic, upscaler_at, with_upscaler
 from srkd.evaluation.protocols import PROTOCOLS, Protocol, Sample, protocol_of
-from srkd.evaluation.result import BICUBIC
+from srkd.evaluation.result import BICUBIC, Row
 from srkd.evaluation.scoring import pair_names
 from srkd.evaluation.sets import TestSet, find_set
+from srkd.imaging.crops import RGB8, Window, best_window, cut, difference, enlarged, heat
 from srkd.imaging.files import list_images, read_image, to_rgb8
-from srkd.inference.upscaler import Upscaler
-from srkd.inference.widths import narrowed
+from srkd.metrics.metric import Metric, metric_of
 from srkd.networks.weights import read_weights
 from srkd.types import InputError
 
@@ -44,9 +34,15 @@ DETAIL = (48, 64)
 _THUMBNAIL = 240
 _TOLERANCE = 0.02  # dB that another machine's arithmetic may change
 
-Contender = tuple[str, float]
-Run = Callable[[str, Sample], NDArray[Any]]
+Painter = Callable[[str, Sample], NDArray[Any]]
 """(image's name, sample) -> what `Protocol.score` takes."""
+
+
+class Choice(NamedTuple):
+    """An image worth looking at, and why."""
+
+    image: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -54,21 +50,17 @@ class Shot:
     """One picture of a scene.
 
     Attributes:
-        name: what it is, where it is no model's.
-        model: of the result file; empty for the low-resolution image and the ground truth.
-        width: of the model.
+        model: name of the arm; empty for the low-resolution image and the ground truth.
+        label: what it is.
+        caption: the headline metric of the whole image, as the result file has it.
         pixels: the view, uint8 RGB [H, W, 3].
-        value: the headline metric of the whole image, as the result file has it.
-        note: what a picture is that has no value.
         errors: |picture - ground truth| as colours, of the same size; None for the ground truth and the LR image.
     """
 
-    name: str
     model: str
-    width: float
+    label: str
+    caption: str
     pixels: RGB8
-    value: float | None = None
-    note: str = ""
     errors: RGB8 | None = None
 
 
@@ -121,13 +113,21 @@ def take_pictures(
     """
     if limit < 1:
         return [], []
-    protocol = _protocol(results)
+    record = results.protocol
+    protocol = protocol_of(
+        record["name"] if record["name"] in PROTOCOLS else "y",  # which prepares images as all others do
+        record["scale"],
+        self_ensemble=record.get("self_ensemble") is True,
+        degradation=Degradation(**record["degradation"]) if record.get("degradation") else None,
+    )
     notes: list[str] = []
-    runs = _runs(results, protocol, device, notes)
+    painters = _painters(results, protocol, device, notes)
+    folders = {entry.get("name"): entry.get("origin") for file in results.files for entry in file.sets}
     scenes: list[Scene] = []
     for name in results.sets:
+        places = [root / name for root in roots] + [Path(str(folders[at])) for at in folders if at == name]
         try:
-            test_set = _set(name, results.folders.get(name), roots)
+            found = find_set(next((str(place) for place in places if place.is_dir()), name))
         except InputError as error:
             notes.append(f"There are no pictures of {name}: {error} --sets-root names the folder that holds it.")
             continue
@@ -136,79 +136,92 @@ def take_pictures(
         for choice in choose_images(rows, results.headline, limit, baseline=results.baseline, kind=kind):
             on_scene(f"{name}/{choice.image}")
             try:
-                scenes.append(_scene(results, test_set, choice, protocol, runs, notes))
+                scenes.append(_scene(results, replace(found, name=name), choice, protocol, painters, notes))
             except (InputError, RuntimeError, ValueError) as error:  # RuntimeError: out of memory, for one
                 notes.append(f"There is no picture of {name}/{choice.image}: {error}")
     return scenes, list(dict.fromkeys(notes))
 
 
-def origin(record: dict[str, Any]) -> Path | None:
+def choose_images(
+    rows: Sequence[Row], metric: str, limit: int, *, baseline: str, kind: Metric | None = None
+) -> list[Choice]:
+    """The images of one set to show: in turn, where the models differ most and where the best gains least.
+
+    Args:
+        rows: of one set.
+        metric: name of the column.
+        limit: at most so many images.
+        baseline: the model that the gain is measured from.
+        kind: what the metric is; None: as its name says.
+    """
+    kind = kind or metric_of(metric)
+    values: dict[str, list[float]] = {}
+    base: dict[str, float] = {}
+    for row in rows:
+        value = (-1 if kind.lower_better else 1) * min(row.metrics.get(metric, math.nan), 100.0)  # identical beyond
+        if row.model == baseline and not math.isnan(value):
+            base[row.image] = value
+        elif not math.isnan(value):
+            values.setdefault(row.image, []).append(value)
+    spread = {image: max(own) - min(own) for image, own in values.items()}
+    gain = {image: max(own) - base[image] for image, own in values.items() if image in base}
+    apart = [
+        Choice(image, f"the models differ by {kind.with_unit(f'{spread[image]:.2f}')}")
+        for image in sorted(spread, key=lambda image: -spread[image])
+        if spread[image] > 0
+    ]
+    hard = [
+        Choice(image, f"the best model gains only {kind.with_unit(f'{gain[image]:.2f}')} over {baseline}")
+        for image in sorted(gain, key=lambda image: gain[image])
+    ]
+    rest = [Choice(row.image, "") for row in rows]
+    turns = [choice for pair in zip(apart, hard, strict=False) for choice in pair] + apart + hard + rest
+    first = {choice.image: choice for choice in reversed(turns)}
+    return [first[image] for image in dict.fromkeys(choice.image for choice in turns)][:limit]
+
+
+def origin(run: Run) -> Path | None:
     """Where a model of a result file is: as recorded, or from the folders above the result file."""
-    if not isinstance(record.get("path"), str):
+    path = run.record.get("path")
+    if not isinstance(path, str):
         return None
-    result = Path(record["result"]).resolve()
-    places = (base / record["path"] for base in (Path(), result.parent, result.parent.parent))
-    return next((place for place in places if place.exists()), None)
+    bases = (Path(), *run.file.path.resolve().parents[:2])
+    return next((base / path for base in bases if (base / path).exists()), None)
 
 
-def _protocol(results: Gathered) -> Protocol:
-    record = results.protocol
-    name = record["name"] if record["name"] in PROTOCOLS else "y"  # which prepares images as all others do
-    made = record.get("degradation")
-    return protocol_of(
-        name,
-        record["scale"],
-        self_ensemble=record.get("self_ensemble") is True,
-        degradation=Degradation(**made) if made else None,
-    )
-
-
-def _set(name: str, folder: str | None, roots: Sequence[Path]) -> TestSet:
-    """The set below one of `roots`, where it was, or where known sets are."""
-    places = [root / name for root in roots] + ([Path(folder)] if folder else [])
-    found = next((str(place) for place in places if place.is_dir()), name)
-    return replace(find_set(found), name=name)
-
-
-def _runs(results: Gathered, protocol: Protocol, device: str, notes: list[str]) -> dict[Contender, Run]:
-    runs: dict[Contender, Run] = {}
+def _painters(results: Gathered, protocol: Protocol, device: str, notes: list[str]) -> dict[tuple[str, float], Painter]:
+    """What makes the pictures of each arm, by its name and width."""
+    found: dict[tuple[str, float], Painter] = {}
     gone: list[tuple[str, str]] = []
-    for model, record in results.models.items():
-        if model == BICUBIC:
-            runs[model, 1.0] = _by(bicubic(protocol.scale))
-            continue
-        place = origin(record)
-        if place is None:
-            gone.append((model, str(record.get("path", "its file"))))
-            continue
+    for model, arms in results.models.items():
+        run = arms[0].runs[0]
+        place = origin(run)
         try:
-            if place.is_dir():
-                runs[model, 1.0] = _from_folder(place)
-                continue
-            network = network_in(read_weights(place, record.get("key")))
-            for width in results.widths(model):
-                upscaler = Upscaler(
-                    narrowed(network, width),
-                    device=device,
-                    precision="fp32",
-                    tile=0,
-                    self_ensemble=protocol.self_ensemble,
-                )
-                runs[model, width] = _by(with_upscaler(upscaler))
+            if model == BICUBIC:
+                found[model, 1.0] = _by(bicubic(protocol.scale))
+            elif place is None:
+                gone.append((model, str(run.record.get("path", "its file"))))
+            elif place.is_dir():
+                found[model, 1.0] = _from_folder(place)
+            else:
+                network = network_in(read_weights(place, run.record.get("key")))
+                for width in (arm.width for arm in arms):
+                    upscaler = upscaler_at(network, width, device=device, self_ensemble=protocol.self_ensemble)
+                    found[model, width] = _by(with_upscaler(upscaler))
         except InputError as error:
             notes.append(f"There are no pictures of {model}: {error}")
     if gone:
         (model, path), *others = gone
         also, are = (f" and {len(others)} other models", "and theirs are") if others else ("", "is")
         notes.append(f"There are no pictures of {model}{also}: {path} {are} not there any more.")
-    return runs
+    return found
 
 
-def _by(upscale: Upscale) -> Run:
+def _by(upscale: Upscale) -> Painter:
     return lambda image, sample: upscale(sample.lq)
 
 
-def _from_folder(folder: Path) -> Run:
+def _from_folder(folder: Path) -> Painter:
     """Pictures that somebody else made, which `srkd score` measured."""
     files = {path.stem: path for path in list_images(folder)}
 
@@ -224,63 +237,45 @@ def _scene(
     test_set: TestSet,
     choice: Choice,
     protocol: Protocol,
-    runs: dict[Contender, Run],
+    painters: dict[tuple[str, float], Painter],
     notes: list[str],
 ) -> Scene:
     sample = protocol.sample(*test_set.read(list(test_set.images).index(choice.image)), choice.image)
-    measured = {
-        (row.model, row.width): row.metrics.get(results.headline, math.nan)
-        for row in results.rows
-        if (row.set, row.image) == (test_set.name, choice.image)
-    }
-    pictures: dict[Contender, RGB8] = {}
-    for contender in (one for one in results.contenders if one in runs and one in measured):
-        sr = runs[contender](choice.image, sample)
-        pictures[contender] = _rgb(sr)
+    gt = _rgb(sample.gt)
+    metric = results.metric(results.headline)
+    made: list[tuple[str, str, float, RGB8]] = []  # name, label, value, picture
+    for arm in results.arms:
+        row = arm.runs[0].rows.get((test_set.name, choice.image))
+        if row is None or (arm.name, arm.width) not in painters:
+            continue
+        then = row.metrics.get(results.headline, math.nan)
+        sr = painters[arm.name, arm.width](choice.image, sample)
+        made.append((arm.name, results.label(arm), then, _rgb(sr)))
         if protocol.name == results.protocol["name"]:
-            now, then = protocol.score(sr, sample.gt)[results.headline], measured[contender]
+            now = protocol.score(sr, sample.gt)[results.headline]
             if abs(now - then) > _TOLERANCE:  # two infinite values differ by NaN, which is not above
                 notes.append(
-                    f"{contender[0]} is not what was measured: on {test_set.name}/{choice.image} it has now "
+                    f"{arm.name} is not what was measured: on {test_set.name}/{choice.image} it has now "
                     f"{now:.3f} dB, and had {then:.3f} dB. Its pictures show what it is now."
                 )
-    gt = _rgb(sample.gt)
-    lower_better = results.metric(results.headline).lower_better
-    worth = _worth_seeing(pictures, gt, measured, (results.baseline, 1.0), lower_better)
+    # what is worth seeing is where the best model is better than the baseline
+    base = next((difference(picture, gt) for name, _, _, picture in made if name == results.baseline), None)
+    others = [(value, picture) for name, _, value, picture in made if name != results.baseline]
+    worth = base if base is not None else np.zeros(gt.shape[:2])
+    if others:
+        _, best = (min if metric.lower_better else max)(others, key=lambda one: one[0])
+        worth = difference(best, gt) if base is None else np.maximum(base - difference(best, gt), 0)
     view = best_window(worth, VIEW, align=protocol.scale)
-    errors = {one: difference(cut(picture, view), cut(gt, view)) for one, picture in pictures.items()}
-    peak = max(8, *(math.ceil(np.percentile(own, 99)) for own in errors.values())) if errors else 8
-    lq = enlarged(_rgb(sample.lq), protocol.scale)
-    return Scene(
-        set=test_set.name,
-        image=choice.image,
-        reason=choice.reason,
-        size=(gt.shape[0], gt.shape[1]),
-        view=view,
-        detail=best_window(cut(worth, view), DETAIL, align=protocol.scale),
-        peak=peak,
-        thumbnail=_thumbnail(gt),
-        shots=[
-            Shot("LR", "", 1.0, cut(lq, view), note="the input"),
-            *(
-                Shot(one[0], *one, cut(pictures[one], view), measured[one], errors=heat(errors[one], peak))
-                for one in pictures
-            ),
-            Shot("ground truth", "", 1.0, cut(gt, view), note="the reference"),
-        ],
-    )
-
-
-def _worth_seeing(
-    pictures: dict[Contender, RGB8], gt: RGB8, measured: dict[Contender, float], baseline: Contender, lower_better: bool
-) -> NDArray[np.float64]:
-    """Where the best model is better than the baseline: the baseline's error less the best one's, nowhere below 0."""
-    others = [one for one in pictures if one != baseline]
-    if not others:
-        return difference(pictures[baseline], gt) if baseline in pictures else np.zeros(gt.shape[:2])
-    best = (min if lower_better else max)(others, key=lambda one: measured[one])
-    own = difference(pictures[best], gt)
-    return np.maximum(difference(pictures[baseline], gt) - own, 0) if baseline in pictures else own
+    errors = [difference(cut(picture, view), cut(gt, view)) for _, _, _, picture in made]
+    peak = max(8, *(math.ceil(np.percentile(own, 99)) for own in errors)) if errors else 8
+    shots = [Shot("", "LR", "the input", cut(enlarged(_rgb(sample.lq), protocol.scale), view))]
+    for (name, label, value, picture), own in zip(made, errors, strict=True):
+        text = metric.text(value) if math.isinf(value) else metric.with_unit(metric.text(value))
+        shots.append(Shot(name, label, text, cut(picture, view), heat(own, peak)))
+    shots.append(Shot("", "ground truth", "the reference", cut(gt, view)))
+    detail = best_window(cut(worth, view), DETAIL, align=protocol.scale)
+    size = gt.shape[0], gt.shape[1]
+    return Scene(test_set.name, choice.image, choice.reason, size, view, detail, peak, _thumbnail(gt), shots)
 
 
 def _rgb(array: NDArray[Any]) -> RGB8:

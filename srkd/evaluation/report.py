@@ -18,23 +18,16 @@ from markupsafe import Markup
 from PIL import Image
 
 from srkd import __version__
+from srkd.evaluation.arms import Arm
 from srkd.evaluation.charts import key, style_sheet
 from srkd.evaluation.compare import ALL
-from srkd.evaluation.crops import RGB8, heat
 from srkd.evaluation.curves import METRICS_FILE, Run, read_run
-from srkd.evaluation.figures import (
-    by_image,
-    cost_charts,
-    cost_of,
-    difference_charts,
-    gain_charts,
-    training_charts,
-    values,
-)
+from srkd.evaluation.figures import cost_charts, difference_charts, gain_charts, training_charts
 from srkd.evaluation.gather import Gathered
-from srkd.evaluation.pictures import Scene, Shot, origin
+from srkd.evaluation.pictures import Scene, origin
 from srkd.evaluation.statistics import deviation
 from srkd.evaluation.words import notes, sentence, table_of
+from srkd.imaging.crops import RGB8, heat
 from srkd.metrics.metric import Metric
 from srkd.table import short_number
 from srkd.types import InputError
@@ -75,8 +68,7 @@ def find_experiments(results: Gathered, given: Sequence[str | Path]) -> tuple[li
     for root in roots:
         if not (root / METRICS_FILE).exists() and not (root / "options.yml").exists():
             raise InputError(f"{root} is no experiment: it has neither {METRICS_FILE} nor options.yml.")
-    runs = [run for arm in results.arms for run in arm.runs]
-    places = [origin({**run.record, "result": str(run.file.path)}) for run in runs]
+    places = [origin(run) for arm in results.arms for run in arm.runs]
     roots += [place.parent.parent for place in places if place and place.parent.name == "models"]
     experiments: list[Experiment] = []
     notes: list[str] = []
@@ -101,7 +93,7 @@ def render(report: Report) -> str:
     results = report.results
     paths = [file.path for file in results.files]
     in_sets = sorted(results.comparisons, key=lambda item: [*results.sets, ALL].index(item.set))
-    labels = {arm.label: results.label(arm.name, arm.width) for arm in results.arms}
+    labels = {arm.label: results.label(arm) for arm in results.arms}
     shorter = [replace(item, arm=labels[item.arm]) for item in in_sets]
     comparison = table_of(shorter) if shorter else None
     scenes, left_out = _scenes(results, report.scenes)
@@ -116,8 +108,8 @@ def render(report: Report) -> str:
         style=Markup(style),
         script=Markup(script),
         models=[
-            {"name": name, "short": results.short[name], "key": Markup(key(results.styles[name])), **_origin(record)}
-            for name, record in results.models.items()
+            {"name": name, "short": results.short[name], "key": Markup(key(results.styles[name])), **_origin(arms[0])}
+            for name, arms in results.models.items()
         ],
         summary=_summary(results),
         rows=_rows(results),
@@ -144,11 +136,6 @@ def data_uri(image: RGB8, *, exact: bool = True) -> str:
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def caption(results: Gathered, shot: Shot) -> str:
-    """The headline metric of the whole image by the protocol, as the result file has it, or what else a picture is."""
-    return results.with_unit(shot.value) if shot.model else shot.note
-
-
 def _count(value: float | None) -> str:
     return short_number(value) if value else "–"
 
@@ -158,39 +145,39 @@ def _digest(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(written).digest()).decode('ascii')}'"
 
 
-def _origin(record: dict[str, Any]) -> dict[str, Any]:
+def _origin(arm: Arm) -> dict[str, Any]:
+    record = arm.runs[0].record
     parts = [f"{word} {record[word]}" for word in ("method", "iter", "key") if record.get(word) is not None]
-    return {"path": str(record.get("path") or ""), "origin": ", ".join(parts), "runs": record["runs"]}
+    return {"path": str(record.get("path") or ""), "origin": ", ".join(parts), "runs": len(arm.runs)}
+
+
+def _named(results: Gathered, test_set: str, arm: Arm) -> dict[str, Any]:
+    """What every line of a table on an arm has."""
+    return {"set": test_set, "model": arm.name, "width": arm.width, "key": Markup(key(results.styles[arm.name]))}
 
 
 def _summary(results: Gathered) -> list[dict[str, Any]]:
     """A line for each set and arm: means over its runs, the gain over the baseline, whether it is the best, costs."""
     found: list[dict[str, Any]] = []
+    metric = results.metric(results.headline)
     for name in results.sets:
         lines: list[dict[str, Any]] = []
         for arm in results.arms:
-            own = {metric: values(results, arm, name, metric) for metric in results.metrics}
-            if not any(own.values()):
-                continue
-            means = {metric: float(np.mean(runs)) if runs else None for metric, runs in own.items()}
-            lines.append(
-                {
-                    **{"set": name, "model": arm.name, "width": arm.width, "runs": len(arm.runs), "means": means},
-                    "texts": {m: _plus_minus(results.metric(m), runs) for m, runs in own.items()},
-                    "params": cost_of(arm, name, lambda item: item.params),
-                    "multi_adds": cost_of(arm, name, lambda item: item.multi_adds),
-                    "seconds": cost_of(arm, name, lambda item: item.seconds),
-                    "n": min(sum(at == name for at, _ in run.rows) for run in arm.runs),
-                    "key": Markup(key(results.styles[arm.name])),
-                }
-            )
-        base = next((line["means"][results.headline] for line in lines if line["model"] == results.baseline), None)
-        known = [value for line in lines if (value := line["means"][results.headline]) is not None]
-        for line in lines:
-            value = line["means"][results.headline]
-            gain = math.nan if value is None or base is None else value - base
+            runs = {column: arm.means(name, column) for column in results.metrics}
+            costs = {what: arm.cost(what, name) for what in ("params", "multi_adds", "seconds")}
+            images = min(len(run.of(name)) for run in arm.runs)
+            line = {**_named(results, name, arm), **costs, "n": images, "runs": len(arm.runs)}
+            line["means"] = {column: float(np.mean(own)) if own else None for column, own in runs.items()}
+            line["texts"] = {column: _plus_minus(results.metric(column), own) for column, own in runs.items()}
+            if any(runs.values()):
+                lines.append(line)
+        value = [line["means"][results.headline] for line in lines]
+        base = next((own for line, own in zip(lines, value, strict=True) if line["model"] == results.baseline), None)
+        best = metric.best(known) if (known := [own for own in value if own is not None]) else None
+        for line, own in zip(lines, value, strict=True):
+            gain = math.nan if own is None or base is None else own - base
             line["gain"] = gain if math.isfinite(gain) and line["model"] != results.baseline else None
-            line["best"] = bool(known) and value == results.metric(results.headline).best(known)
+            line["best"] = own is not None and own == best
         found += lines
     return found
 
@@ -206,14 +193,11 @@ def _rows(results: Gathered) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for name in results.sets:
         for arm in results.arms:
-            own = {metric: by_image(results, arm, name, metric) for metric in results.metrics}
-            for (at, image), row in arm.runs[0].rows.items():
-                if at == name:
-                    texts = [(results.metric(m).text(own[m].get(image)), own[m].get(image)) for m in results.metrics]
-                    found.append(
-                        {"set": name, "image": image, "model": arm.name, "width": arm.width, "values": texts,
-                         "seconds": row.seconds}
-                    )  # fmt: skip
+            own = [(results.metric(column), arm.by_image(name, column)) for column in results.metrics]
+            for row in arm.runs[0].of(name):
+                texts = [(metric.text(means.get(row.image)), means.get(row.image)) for metric, means in own]
+                line = {"image": row.image, "values": texts, "seconds": row.seconds}
+                found.append({**_named(results, name, arm), **line})
     return found
 
 
@@ -223,22 +207,16 @@ def _extremes(results: Gathered) -> list[dict[str, Any]]:
     sign = -1 if results.metric(results.headline).lower_better else 1
     found: list[dict[str, Any]] = []
     for name in results.sets:
-        base = by_image(results, control, name)
+        base = control.by_image(name, results.headline)
         for arm in (arm for arm in results.arms if arm is not control):
-            own = by_image(results, arm, name)
+            own = arm.by_image(name, results.headline)
             gains = sorted((sign * (own[image] - base[image]), image) for image in own if image in base)
             gains = [(gain, image) for gain, image in gains if math.isfinite(gain)]
+            texts = [f"{image} {sign * gain:+.3f}" for gain, image in gains]
+            line = {"worst": texts[:FEW], "best": texts[::-1][:FEW], "n": len(gains)}
             if gains:
-                found.append(
-                    {
-                        **{"set": name, "model": arm.name, "width": arm.width},
-                        "key": Markup(key(results.styles[arm.name])),
-                        "worst": [f"{image} {sign * gain:+.3f}" for gain, image in gains[:FEW]],
-                        "best": [f"{image} {sign * gain:+.3f}" for gain, image in gains[::-1][:FEW]],
-                        "behind": sum(gain < 0 for gain, _ in gains),
-                        "n": len(gains),
-                    }
-                )
+                line["behind"] = sum(gain < 0 for gain, _ in gains)
+                found.append({**_named(results, name, arm), **line})
     return found
 
 
@@ -247,23 +225,19 @@ def _scenes(results: Gathered, scenes: Sequence[Scene]) -> tuple[list[dict[str, 
     found: list[dict[str, Any]] = []
     room = PICTURE_BYTES
     for scene in scenes:
-        pictures = [data_uri(shot.pixels) for shot in scene.shots]
-        errors = [data_uri(shot.errors) if shot.errors is not None else "" for shot in scene.shots]
-        thumbnail = data_uri(scene.thumbnail, exact=False)
-        room -= len(thumbnail) + sum(map(len, [*pictures, *errors]))
-        if room < 0:
-            break
         shots = [
             {
-                "model": shot.model,
-                "label": results.label(shot.model, shot.width) if shot.model else shot.name,
+                **{"model": shot.model, "label": shot.label, "caption": shot.caption},
                 "key": Markup(key(results.styles[shot.model])) if shot.model else "",
-                "caption": caption(results, shot),
-                "picture": picture,
-                "errors": error,
+                "picture": data_uri(shot.pixels),
+                "errors": data_uri(shot.errors) if shot.errors is not None else "",
             }
-            for shot, picture, error in zip(scene.shots, pictures, errors, strict=True)
+            for shot in scene.shots
         ]
+        thumbnail = data_uri(scene.thumbnail, exact=False)
+        room -= len(thumbnail) + sum(len(shot["picture"]) + len(shot["errors"]) for shot in shots)
+        if room < 0:
+            break
         found.append({"scene": scene, "shots": shots, "thumbnail": thumbnail})
     missing = len(scenes) - len(found)
     return found, [f"{missing} images have no pictures here, to keep the page small."] if missing else []

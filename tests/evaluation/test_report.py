@@ -21,11 +21,12 @@ from reports import HOSTILE, result_file, tiny_report
 
 from srkd.cli import main
 from srkd.evaluation.charts import Axis, Interval, Series, chart, intervals, standalone
-from srkd.evaluation.crops import Window, best_window, captioned, choose_images, cut, difference, heat, side_by_side
 from srkd.evaluation.curves import Run, read_run, thinned
-from srkd.evaluation.figures import training_headings, training_series
+from srkd.evaluation.figures import training
 from srkd.evaluation.gather import gather, short_names
+from srkd.evaluation.pictures import choose_images
 from srkd.evaluation.result import Row
+from srkd.imaging.crops import Window, best_window, captioned, cut, difference, heat, side_by_side
 from srkd.types import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -376,8 +377,8 @@ def test_curves_of_seeds_are_one_line_with_a_band():
         for n in (0, 1)
     ]
     runs.append(Run("alone", {"l_pix": [(1, 3.0)]}))
-    assert training_headings(runs) == ["PSNR on S (validation)", "l_pix"]
-    first, second = training_series("l_pix", runs, {})
+    assert [heading for heading, _, _ in training(runs, {})] == ["PSNR on S (validation)", "l_pix"]
+    first, second = training(runs, {})[1][2]
     assert (first.name, first.points, first.band) == ("csd", [(1, 1.5), (2, 1.0)], [(1, 1.0, 2.0), (2, 0.5, 1.5)])
     assert (second.name, second.band) == ("alone", [])
 

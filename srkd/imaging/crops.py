@@ -1,17 +1,13 @@
-"""Which images and which part of them a report shows: choosing, cutting, error maps and strips, on arrays alone."""
+"""Which part of an image is worth seeing, and how it is shown: cut, enlarged, side by side, errors as colours."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-
-from srkd.evaluation.result import Row
-from srkd.metrics.metric import Metric, metric_of
 
 RGB8 = NDArray[np.uint8]
 
@@ -27,13 +23,6 @@ class Window(NamedTuple):
     left: int
     height: int
     width: int
-
-
-class Choice(NamedTuple):
-    """An image worth looking at, and why."""
-
-    image: str
-    reason: str
 
 
 def best_window(weight: NDArray[np.floating[Any]], size: tuple[int, int], *, align: int = 1) -> Window:
@@ -101,46 +90,3 @@ def captioned(images: Sequence[RGB8], captions: Sequence[str], *, gap: int = 6, 
             place = (number * (width + gap), height + 4 + line * (text_px + 5))
             draw.text(place, text, fill=(0, 0, 0), font=font)
     return np.asarray(sheet)
-
-
-def choose_images(
-    rows: Sequence[Row], metric: str, limit: int, *, baseline: str, kind: Metric | None = None
-) -> list[Choice]:
-    """The images of one set to show: in turn, where the models differ most and where the best gains least.
-
-    Args:
-        rows: of one set.
-        metric: name of the column.
-        limit: at most so many images.
-        baseline: the model that the gain is measured from.
-        kind: what the metric is; None: as its name says.
-    """
-    kind = kind or metric_of(metric)
-    sign = -1 if kind.lower_better else 1
-    values: dict[str, list[float]] = {}
-    base: dict[str, float] = {}
-    for row in rows:
-        value = sign * min(row.metrics.get(metric, math.nan), 100.0)  # beyond 100 dB nothing differs
-        if math.isnan(value):
-            continue
-        if row.model == baseline:
-            base[row.image] = value
-        else:
-            values.setdefault(row.image, []).append(value)
-    spread = {image: max(own) - min(own) for image, own in values.items()}
-    gain = {image: max(own) - base[image] for image, own in values.items() if image in base}
-    apart = [
-        Choice(image, f"the models differ by {kind.with_unit(f'{spread[image]:.2f}')}")
-        for image in sorted(spread, key=lambda image: -spread[image])
-        if spread[image] > 0
-    ]
-    hard = [
-        Choice(image, f"the best model gains only {kind.with_unit(f'{gain[image]:.2f}')} over {baseline}")
-        for image in sorted(gain, key=lambda image: gain[image])
-    ]
-    rest = [Choice(image, "") for image in dict.fromkeys(row.image for row in rows)]
-    turns = [choice for pair in zip(apart, hard, strict=False) for choice in pair] + apart + hard + rest
-    first: dict[str, Choice] = {}
-    for choice in turns:
-        first.setdefault(choice.image, choice)
-    return list(first.values())[:limit]
