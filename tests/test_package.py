@@ -22,7 +22,7 @@ SOURCES = sorted((ROOT / "srkd").rglob("*.py"))
 HEAVY = {"basicsr", "cv2", "kornia", "numpy", "pydantic", "scipy", "skimage", "spandrel", "torch", "torchvision"}
 MOST_LINES_OF_A_FILE = 350
 MOST_LINES_OF_CODE = {  # by room: docs/decisions/0004-size-of-the-package.md
-    "evaluation": 3_110,
+    "evaluation": 3_080,
     "inference": 1_950,
     "cli": 1_725,
     "options": 1_100,
@@ -32,7 +32,7 @@ MOST_LINES_OF_CODE = {  # by room: docs/decisions/0004-size-of-the-package.md
     "methods": 1_600,
     "losses": 750,
     "compat": 600,
-    "imaging": 800,
+    "imaging": 825,
     "metrics": 400,
     "": 950,  # the files beside the rooms
 }

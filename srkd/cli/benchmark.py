@@ -28,7 +28,7 @@ from srkd.cli.common import (
     tile,
     widths,
 )
-from srkd.cli.display import bar, complain, say, show_json, show_result, warn
+from srkd.cli.display import bar, complain, say, show_json, show_result
 from srkd.types import InputError
 
 if TYPE_CHECKING:
@@ -119,8 +119,6 @@ def perform(job: Job) -> int:
     paths = job.outputs()  # a wrong name is known before the work, not after it
     journals = [Journal(path, reuse=not job.overwrite) for path in paths]
     lpips = perceptual_column(job.lpips, device=device) if job.lpips else None
-    if lpips and lpips.reason:
-        warn(f"the column LPIPS will be empty: {lpips.reason}.")
     contenders = [(BICUBIC, 1.0), *((plain(m.name), width) for m in job.models for width in m.widths(job.widths))]
     wanted = {(s.name, image, *who) for s in job.sets for image in s.images for who in contenders}
     for journal, protocol in zip(journals, job.protocols, strict=False):

@@ -11,9 +11,9 @@ from srkd.evaluation.comparability import below_bicubic, reservations
 from srkd.evaluation.journal import Journal
 from srkd.evaluation.models import Candidate, Model, candidates, tabled_name, untrained_widths
 from srkd.evaluation.perceptual import PerceptualColumn
-from srkd.evaluation.pipeline import OnImage, Run
+from srkd.evaluation.pipeline import Line, OnImage, Run
 from srkd.evaluation.protocols import Protocol
-from srkd.evaluation.result import BICUBIC, Result, Row, Summary, mean
+from srkd.evaluation.result import BICUBIC, Result, Row, Summary, key_of, mean
 from srkd.evaluation.sets import TestSet
 from srkd.provenance import environment, sources
 from srkd.types import InputError
@@ -66,33 +66,31 @@ def benchmarks(
     Raises:
         InputError: a width, a protocol, the tile or a name of a set does not fit.
     """
-    device = torch.device(device)
-    _check_names(sets)
+    device, names = torch.device(device), [test_set.name for test_set in sets]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(f"two test sets are called {', '.join(twice)}; results are kept by name.")
     runners = candidates(models, protocols, widths=widths, device=device, tile=tile)
-    results = [_begun(models, sets, protocol, device, tile, lpips) for protocol in protocols]
-    known = [
-        journal.begin(result, columns_of(protocol, lpips))
-        for journal, result, protocol in zip(journals, results, protocols, strict=False)
-    ]
-    run = Run(runners, protocols, results, lpips, journals, known, on_image)
+    lines: list[Line] = []
+    for at, protocol in enumerate(protocols):
+        column = None if protocol.for_luma_networks else lpips
+        result = _begun(models, sets, protocol, device, tile, lpips)
+        journal = journals[at] if journals else None
+        earlier = journal.begin(result, columns_of(protocol, lpips)) if journal else []
+        lines.append(Line(protocol, result, column, journal, {key_of(row): row for row in earlier}))
+    run = Run(runners, lines, on_image)
     run.evaluate(sets)
-    for journal, result in zip(journals, results, strict=False):
-        result.timing["earlier"] = journal.earlier
-    for result, protocol in zip(results, protocols, strict=True):
+    for protocol, result, _, journal, _ in lines:
+        if journal:
+            result.timing["earlier"] = journal.earlier
         for test_set in sets:
             rows = [row for row in result.rows if row.set == test_set.name]
             result.summary += [summarise(rows, test_set, runner) for runner in runners]
+        trained = {tabled_name(model, protocol): model.trained_widths() for model in models}
+        approximate = [] if tile == 0 else sorted({runner.model for runner in runners if not runner.bounded})
         result.warnings += untrained_widths(models, widths)
-        result.warnings += below_bicubic(
-            result, {tabled_name(model, protocol): model.trained_widths() for model in models}
-        )
-        result.warnings += reservations(
-            result,
-            protocol,
-            likeness=run.likeness,
-            approximate=[] if tile == 0 else sorted({runner.model for runner in runners if not runner.bounded}),
-        )
-    return results
+        result.warnings += below_bicubic(result, trained)
+        result.warnings += reservations(result, protocol, likeness=run.likeness, approximate=approximate)
+    return [line.result for line in lines]
 
 
 def summarise(rows: Sequence[Row], test_set: TestSet, runner: Candidate) -> Summary:
@@ -114,8 +112,7 @@ def summarise(rows: Sequence[Row], test_set: TestSet, runner: Candidate) -> Summ
 
 def columns_of(protocol: Protocol, lpips: PerceptualColumn | None) -> list[str]:
     """Names of the metrics that every row of a protocol has."""
-    more = lpips and lpips.metric and not protocol.for_luma_networks
-    return [*protocol.columns(), *(["lpips"] if more else [])]
+    return [*protocol.columns(), *(["lpips"] if lpips and not protocol.for_luma_networks else [])]
 
 
 def _begun(
@@ -127,9 +124,6 @@ def _begun(
     lpips: PerceptualColumn | None,
 ) -> Result:
     """A result that has no rows yet."""
-    reason = lpips.reason if lpips else ""
-    if lpips and protocol.for_luma_networks:
-        reason = f"protocol {protocol.name} has no RGB images"
     return Result(
         protocol.record(),
         [{"name": BICUBIC}, *(_record(model, protocol) for model in models)],
@@ -140,7 +134,9 @@ def _begun(
         ],
         tile=tile,
         lpips=lpips.record if lpips else None,
-        missing={"lpips": reason} if reason else {},
+        missing={"lpips": f"protocol {protocol.name} has no RGB images"}
+        if lpips and protocol.for_luma_networks
+        else {},
         metrics=protocol.kinds(),
     )
 
@@ -150,10 +146,3 @@ def _record(model: Model, protocol: Protocol) -> dict[str, Any]:
     described = {"type": type(network).__name__, **network.config} if network else None
     trained = network.trained_widths if network else None
     return {"name": tabled_name(model, protocol), **model.origin, "network": described, "trained_widths": trained}
-
-
-def _check_names(sets: Sequence[TestSet]) -> None:
-    names = [test_set.name for test_set in sets]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise InputError(f"two test sets are called {', '.join(twice)}; results are kept by name.")

@@ -46,7 +46,7 @@ class Journal:
         self.notice = ""
 
     def keep(self, wanted: Collection[Key], columns: Collection[str], protocol: str) -> None:
-        """Refuse to replace results that this run will not find again.
+        """Refuse to replace results that this run will not find again, finished ones and those of an interrupted run.
 
         Args:
             wanted: set, image, `plain` model and width of what it will find.
@@ -54,27 +54,28 @@ class Journal:
             protocol: description of its protocol.
 
         Raises:
-            InputError: the result file holds others, or is not ours.
+            InputError: a file holds others, or the result file is not ours.
         """
-        if not (self.reuse and self.result_path.exists()):
-            return
-        old = read_result(self.result_path)
         known = {(*key[:3], f"{key[3]:.4g}") for key in wanted}
-        found = [(row.set, row.image, plain(row.model), f"{row.width:.4g}") for row in old.rows]
-        lost = [key for key in found if key not in known]
-        columns_lost = [name for name in old.columns() if name not in columns and name not in old.missing]
-        there = ""
-        if lost:
-            of_image = {key[:1] + key[2:] for key in lost} <= {key[:1] + key[2:] for key in known}
-            there = f"{len(lost)} of its {len(found)} rows: {lost[0][2]} at width {lost[0][3]} on {lost[0][0]}"
-            there += f"/{lost[0][1]}" if of_image else ""
-        elif columns_lost:
-            there = f"the column {columns_lost[0].upper()}"
-        elif old.protocol["description"] != protocol:
-            there = f"numbers of another protocol ({old.protocol['description']})"
-        if there:
+        finished = read_result(self.result_path) if self.reuse and self.result_path.exists() else None
+        for old in (finished, self._interrupted() if self.reuse else None):
+            if old is None or not old.rows:
+                continue
+            found = [(row.set, row.image, plain(row.model), f"{row.width:.4g}") for row in old.rows]
+            lost = [key for key in found if key not in known]
+            columns_lost = [name for name in old.columns() if name not in columns and name not in old.missing]
+            if lost:
+                of_image = {key[:1] + key[2:] for key in lost} <= {key[:1] + key[2:] for key in known}
+                there = f"{len(lost)} of its {len(found)} rows: {lost[0][2]} at width {lost[0][3]} on {lost[0][0]}"
+                there += f"/{lost[0][1]}" if of_image else ""
+            elif columns_lost:
+                there = f"the column {columns_lost[0].upper()}"
+            elif old.protocol["description"] != protocol:
+                there = f"numbers of another protocol ({old.protocol['description']})"
+            else:
+                continue
             raise InputError(
-                f"{self.result_path} holds {there}, which this command would drop: ask for it too, choose another file "
+                f"{old.path} holds {there}, which this command would drop: ask for it too, choose another file "
                 "(-o; --name of a sweep), or replace everything (--overwrite)."
             )
 

@@ -1,4 +1,4 @@
-"""LPIPS as a column of a benchmark: where its backbone is looked for, and what is said where it is not there."""
+"""LPIPS as a column of a benchmark: where its backbone is looked for."""
 
 from __future__ import annotations
 
@@ -19,29 +19,31 @@ BACKBONES: dict[Backbone, str] = {"alex": "alexnet", "vgg": "vgg16"}
 
 @dataclass(frozen=True)
 class PerceptualColumn:
-    """The column `lpips`: with numbers where `metric` is there, else with the `reason` why not."""
+    """The column `lpips`: what a result file says of it, and what computes it."""
 
     record: dict[str, Any]
-    metric: LPIPS | None = None
-    reason: str = ""
+    metric: LPIPS
 
 
 def perceptual_column(backbone: str, *, device: torch.device | str = "cpu") -> PerceptualColumn:
     """LPIPS with torchvision's weights from the models' folder of srkd or of torch hub, verified; never fetched.
 
     Raises:
-        InputError: there is no such backbone, or a file has the name of the weights and is another.
+        InputError: there is no such backbone, its weights are not there, or a file has their name and is another.
     """
     if backbone not in ("alex", "vgg"):
         raise InputError(f"LPIPS has the backbones {' and '.join(BACKBONES)}, not {backbone!r}.")
     source = known_models()[BACKBONES[backbone]]
-    record: dict[str, Any] = {"backbone": backbone, "version": "0.1", "file": source.file, "sha256": None}
     folders = (home("models"), Path(torch.hub.get_dir()) / "checkpoints")
     found = next((folder / source.file for folder in folders if (folder / source.file).is_file()), None)
     if found is None:
-        return PerceptualColumn(record, reason=f"no weights: srkd data get-model {BACKBONES[backbone]}")
+        raise InputError(
+            f"LPIPS needs the weights {source.file}, which are neither in {folders[0]} nor in {folders[1]}: fetch them "
+            f"with srkd data get-model {BACKBONES[backbone]}, or leave out --lpips."
+        )
     try:
         digest = checked(found, sha256_prefix=source.sha256, size=source.size)
     except MismatchError as error:
         raise InputError(f"LPIPS: {found} is not what its name says: {error}. Remove it.") from None
-    return PerceptualColumn({**record, "sha256": digest}, LPIPS(backbone, found, device=device))
+    record = {"backbone": backbone, "version": "0.1", "file": source.file, "sha256": digest}
+    return PerceptualColumn(record, LPIPS(backbone, found, device=device))

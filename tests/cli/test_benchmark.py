@@ -178,7 +178,7 @@ def test_option_file_without_weights_or_with_other_flags(test_file, capsys):
 
 
 def test_several_protocols_have_a_file_each_and_none_is_computed_twice(folder, checkpoint, tmp_path, capsys):
-    command = ["benchmark", str(checkpoint), "--sets", str(folder), "--protocol", "y,rgb", "--lpips", "alex"]
+    command = ["benchmark", str(checkpoint), "--sets", str(folder), "--protocol", "y,rgb"]
     command += ["-o", str(tmp_path / "x.json"), "--device", "cpu"]
     assert main(command) == 0
     files = {path.name for path in tmp_path.iterdir() if path.name.startswith("x")}
@@ -195,16 +195,13 @@ def test_several_protocols_have_a_file_each_and_none_is_computed_twice(folder, c
     assert "earlier run" not in capsys.readouterr().out
 
 
-def test_lpips_without_weights_says_so_and_exits_0(folder, checkpoint, tmp_path, monkeypatch, capsys):
+def test_lpips_without_weights_is_refused_before_the_work(folder, checkpoint, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("SRKD_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     command = ["benchmark", str(checkpoint), "--sets", str(folder), "--lpips", "vgg", "-o", str(tmp_path / "x.json")]
-    assert main(command) == 0
-    assert json.loads((tmp_path / "x.json").read_text())["missing"] == {
-        "lpips": "no weights: srkd data get-model vgg16"
-    }
-    printed = capsys.readouterr().out
-    assert "– (no weights)" in printed and "LPIPS has no numbers: no weights: srkd data get-model vgg16." in printed
+    assert main(command) == 2
+    assert "srkd data get-model vgg16, or leave out --lpips" in capsys.readouterr().err
+    assert not list(tmp_path.glob("x.*"))
 
 
 def test_ctrl_c_keeps_what_was_found(folder, checkpoint, tmp_path, monkeypatch, capsys):

@@ -217,6 +217,30 @@ def test_a_narrower_benchmark_is_refused_and_a_wider_one_goes_on(checkpoint, two
     assert len(json.loads(out.read_text())["rows"]) == 6
 
 
+def test_rows_of_an_interrupted_run_are_not_dropped_by_a_narrower_one(two_sets, checkpoint, tmp_path, capsys):
+    out, partial = tmp_path / "x.json", tmp_path / "x.partial.jsonl"
+    first, second = two_sets
+    base = ["benchmark", str(checkpoint), "--device", "cpu", "-o", str(out), "--sets"]
+    assert main([*base, first, second]) == 0
+    content = json.loads(out.read_text())
+    rows = content.pop("rows")
+    lines = [{**content, "rows": [], "summary": [], "failures": []}, *rows]
+    partial.write_text("".join(json.dumps(line) + "\n" for line in lines))  # as after Ctrl-C near the end
+    out.unlink()
+    before = partial.read_bytes()
+    for narrower, said in (
+        ([first], "9 of its 18 rows: bicubic at width 1 on second"),
+        ([first, second, "--limit", "2"], "6 of its 18 rows"),
+        ([first, second, "--widths", "1"], "6 of its 18 rows"),
+        ([first, second, "--self-ensemble"], "numbers of another protocol"),
+    ):
+        assert main([*base, *narrower]) == 2
+        assert f"{partial} holds {said}" in capsys.readouterr().err
+        assert partial.read_bytes() == before and not out.exists()
+    assert main([*base, first, second]) == 0
+    assert "18 of 18 rows are from an earlier run" in capsys.readouterr().out and not partial.exists()
+
+
 class Nearness:
     """What LPIPS does, without its weights."""
 

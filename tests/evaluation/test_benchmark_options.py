@@ -101,13 +101,6 @@ def test_lpips_is_a_column_of_rgb_images(network, photo):
     assert "lpips" not in paper.rows[0].metrics and "has no RGB images" in paper.missing["lpips"]
 
 
-def test_lpips_without_weights_is_a_reason_and_no_failure(photo):
-    column = PerceptualColumn({"backbone": "alex"}, reason="no weights: srkd data get-model alexnet")
-    sets = [TestSet("s", ["a"], lambda index: (photo, None))]
-    (result,) = benchmarks([], sets, protocols=[protocol_of("y", 2)], lpips=column)
-    assert result.missing == {"lpips": column.reason} and list(result.rows[0].metrics) == ["psnr", "ssim"]
-
-
 def test_a_model_may_have_widths_of_its_own(network, folder):
     models = [Model("student", network), Model("teacher", network, only=(1.0,))]
     result = benchmark(models, [find_set(str(folder)).first(1)], protocol=protocol_of("y", 2), widths=[0.5, 0.25])

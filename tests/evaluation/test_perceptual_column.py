@@ -18,9 +18,9 @@ def home(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
-def test_without_weights_there_is_a_reason_and_the_command(home, backbone):
-    column = perceptual_column(backbone)
-    assert column.metric is None and column.reason == f"no weights: srkd data get-model {BACKBONES[backbone]}"
+def test_without_weights_the_command_that_fetches_them_is_named(home, backbone):
+    with pytest.raises(InputError, match=f"srkd data get-model {BACKBONES[backbone]}, or leave out --lpips"):
+        perceptual_column(backbone)
     assert not list(home.iterdir())  # nothing was fetched
 
 
@@ -37,7 +37,7 @@ def test_weights_are_found_verified_and_recorded(home, folder, monkeypatch):
     source = Source(what="", url="https://x/alexnet-owt-7be5be79.pth", licence="", sha256=digest[:8])
     monkeypatch.setattr(perceptual, "known_models", lambda: {"alexnet": source})
     column = perceptual_column("alex")
-    assert column.metric and column.reason == ""
+    assert column.metric
     assert column.record == {"backbone": "alex", "version": "0.1", "file": path.name, "sha256": digest}
 
 
