@@ -20,6 +20,8 @@ def not_there(path: str | Path, noun: str = "", *, wanted: Callable[[Path], bool
     """
     path = Path(path)
     said = f"{noun} {path}".strip()
+    if path.exists():
+        return f"{said} is {'a folder' if path.is_dir() else 'no ordinary file'}."
     if path.is_symlink():
         return f"{said} is a link to {path.readlink()}, which does not exist."
     first = next((here for here in reversed(path.parents) if not here.exists()), None)

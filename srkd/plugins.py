@@ -41,7 +41,7 @@ def import_plugin(name: str) -> None:
         sys.path.insert(0, str(folder))  # plugins lie beside the user's option files, not in site-packages
     try:
         importlib.import_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         looked = " It is looked for in the current folder and where Python finds its packages; FILE.py names a file."
         absent = isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]
         advice = looked if absent else ""

@@ -146,7 +146,13 @@ def _hints(component: Callable[..., Any], parameters: Mapping[str, inspect.Param
             if name in parameters and name not in hints
         }
         holder = type(component.__name__, (), {"__annotations__": written})
-        hints |= typing.get_type_hints(holder, globalns=getattr(function, "__globals__", {}), include_extras=True)
+        try:
+            hints |= typing.get_type_hints(holder, globalns=getattr(function, "__globals__", {}), include_extras=True)
+        except Exception as error:  # an annotation of a plugin, which Python evaluates here for the first time
+            raise InputError(
+                f"{component.__name__} cannot be used: the type of one of its options cannot be understood ({error}). "
+                "Import it where the class is, not for type checkers only."
+            ) from None
     return {name: hints[name] for name in parameters}
 
 

@@ -13,7 +13,7 @@ from srkd.engine.networks import build_teachers, teachers_in, where_of
 from srkd.evaluation.models import Model, model_of, short_name
 from srkd.methods.base import teacher_use
 from srkd.networks.weights import read_weights
-from srkd.options import load_train_options
+from srkd.options import import_plugins_of, load_train_options
 from srkd.registry import METHODS
 from srkd.types import InputError
 
@@ -75,6 +75,7 @@ def teacher_overrides(path: str, file: str, overrides: list[str]) -> list[str]:
     Raises:
         InputError: the file cannot be read or recognised, or the method uses no teacher.
     """
+    import_plugins_of(file, overrides)  # the teacher may be of one of them
     weights = read_weights(path)
     network = network_in(weights)
     quoted = json.dumps(path)

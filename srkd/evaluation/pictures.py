@@ -209,7 +209,8 @@ def _painters(results: Gathered, protocol: Protocol, device: str, notes: list[st
                     upscaler = upscaler_at(network, width, device=device, self_ensemble=protocol.self_ensemble)
                     found[model, width] = _by(with_upscaler(upscaler))
         except InputError as error:
-            notes.append(f"There are no pictures of {model}: {error}")
+            again = any(note.endswith(str(error)[-60:]) for note in notes)  # the same plugin, say
+            notes.append(f"There are no pictures of {model}{' either.' if again else f': {error}'}")
     if gone:
         (model, path), *others = gone
         also, are = (f" and {len(others)} other models", "and theirs are") if others else ("", "is")

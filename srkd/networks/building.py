@@ -97,6 +97,7 @@ def build_described(described: Mapping[str, Any], plugin: str | None, most: tupl
 
 
 def _require_known(kind: str, plugin: str | None, path: Path) -> None:
+    NETWORKS.names()  # plugins of SRKD_PLUGINS that cannot be imported are another matter
     try:
         NETWORKS.get(kind)
     except InputError as error:

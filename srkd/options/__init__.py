@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from srkd.options.components import Component, MetricBlock
 from srkd.options.dump import dump_options
-from srkd.options.load import load_test_options, load_train_options
+from srkd.options.load import import_plugins_of, load_test_options, load_train_options
 from srkd.options.overrides import read_assignments
 from srkd.options.schema import DatasetBlock, Options, TestOptions, TrainOptions
 from srkd.signature import parse_width
@@ -17,6 +17,7 @@ __all__ = [
     "TestOptions",
     "TrainOptions",
     "dump_options",
+    "import_plugins_of",
     "load_test_options",
     "load_train_options",
     "parse_width",

@@ -43,6 +43,15 @@ def load_train_options(path: str | Path, overrides: Iterable[str] = (), *, impor
     return options
 
 
+def import_plugins_of(path: str | Path, overrides: Iterable[str] = ()) -> None:
+    """Import the `plugins` that a training file names, where they are needed before the rest of it is checked."""
+    problems = Problems()
+    root = read_file(Path(path), problems)
+    override(root, overrides, problems)
+    _import_plugins(root, problems, allowed=True)
+    problems.raise_if_any()
+
+
 def load_test_options(path: str | Path, overrides: Iterable[str] = ()) -> TestOptions:
     """Read a test file; as `load_train_options`."""
     return _load(TestOptions, path, overrides)

@@ -21,6 +21,9 @@ from srkd.networks.weights import build_network, read_weights
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "foreign_networks.md"
 
 
+FILE = "experiments/light/models/net_g_latest.pth"
+
+
 @pytest.fixture(scope="module")
 def _trained(tmp_path_factory):
     """The page's plugin under the name `my_networks`, photographs, and a network trained for four iterations."""
@@ -45,6 +48,13 @@ def _trained(tmp_path_factory):
     }
     (folder / "light.yml").write_text(yaml.safe_dump(recipe))
     run(folder, "train", "-opt", "light.yml")
+    run(folder, "benchmark", FILE, "--sets", "photos", "-o", "seen.json", "--plugin", "my_networks")
+    for number in range(3):
+        write_image(folder / f"same/p{number}.png", read_image(folder / f"photos/p{number}.png"))
+    taught = {"network_g_teacher": recipe["network_g"], "path": {"pretrain_network_g_teacher": FILE}}
+    taught |= {"network_g": {"type": "EDSR", "num_feat": 4, "num_block": 1}, "name": "taught"}
+    taught |= {"method": {"type": "OutputKD", "teacher_cache": "outputs"}}
+    (folder / "taught.yml").write_text(yaml.safe_dump(recipe | taught))
     return folder
 
 
@@ -58,9 +68,6 @@ def run(folder, *arguments, status=0, **environment):
     )
     assert done.returncode == status and "Traceback" not in done.stderr, done.stdout + done.stderr
     return done.stdout + done.stderr
-
-
-FILE = "experiments/light/models/net_g_latest.pth"
 
 
 def test_the_file_names_its_plugin_and_does_not_import_it(_trained):
@@ -79,6 +86,14 @@ def test_the_file_names_its_plugin_and_does_not_import_it(_trained):
         ["cost", FILE, "--no-latency", "-o", "cost.json"],
         ["list", "networks", "Light"],
         ["train", "-opt", "light.yml", "--auto_resume"],
+        ["score", "same", "photos", "--scale", "2"],
+        ["report", "seen.json", "-o", "page.html", "--experiment", "experiments/light"],
+        ["compare", "seen.json:bicubic", "seen.json:light"],
+        ["plot", "experiments/light", "-o", "curves.svg"],
+        ["sweep", "-opt", "light.yml", "--seeds", "0", "--sets", "photos", "--name", "swept"],
+        ["data", "render-teacher", "-opt", "taught.yml"],
+        ["schema", "-o", "schema.json"],
+        ["doctor"],
     ],
     ids=lambda command: command[0],
 )
@@ -89,15 +104,62 @@ def test_every_command_takes_it(_trained, command):
         assert "below bicubic" in shown
     if command[0] == "export":
         assert read_weights(_trained / "exported.pth").meta["plugin"] == "my_networks"
+    if command[0] == "report":
+        assert "no pictures" not in shown
+    if command[0] == "schema":
+        assert "Light" in (_trained / "schema.json").read_text()
     if command[0] == "upscale":
         assert read_image(_trained / "large.png").shape == (96, 112, 3)
+
+
+def test_the_teacher_of_the_command_line_may_be_of_a_plugin_of_the_file(_trained):
+    shown = run(_trained, "train", "light.yml", "name=pupil", "--teacher", FILE, "--check")
+    assert "All is well" in shown and "l_ts" in shown
+
+
+def test_pictures_that_a_report_cannot_make_are_explained_once(_trained, tmp_path):
+    """For two models of one plugin that is not loaded."""
+    other = _trained / "experiments/light/models/net_g_2.pth"
+    run(_trained, "benchmark", FILE, str(other), "--sets", "photos", "-o", "two.json", "--plugin", "my_networks")
+    shown = run(_trained, "report", "two.json", "-o", str(tmp_path / "page.html"))
+    assert shown.count("which is not loaded") == 1 and "either." in shown
+
+
+SPOILT = {
+    "ends": ("raise SystemExit('done')", "cannot import 'ends': SystemExit: done."),
+    "syntax": ("def f(:\n", "cannot import 'syntax': SyntaxError: invalid syntax (syntax.py, line 1)."),
+    "bytes": ("x = '\udcff'", "cannot import 'bytes': SyntaxError"),
+    "taken": ("from srkd.registry import NETWORKS\n@NETWORKS.register\nclass EDSR: pass\n", "is registered twice"),
+    "needs": ("import nothing_of_the_kind", "cannot import 'needs': ModuleNotFoundError: No module named"),
+    "folder.py": (None, "plugin folder.py is a folder."),
+    "gone.py": (None, "plugin gone.py does not exist."),
+    "notes.txt": ("hello", "plugin notes.txt is no module"),
+}
+
+
+@pytest.mark.parametrize("name", SPOILT)
+def test_a_plugin_that_cannot_be_imported(tmp_path, name):
+    text, said = SPOILT[name]
+    (tmp_path / "folder.py").mkdir()
+    if text is not None:
+        path = tmp_path / (name if "." in name else f"{name}.py")
+        path.write_text(text, encoding="utf-8", errors="surrogateescape")
+    assert said in " ".join(run(tmp_path, "list", "networks", "--plugin", name, status=2).split())
+
+
+def test_a_type_that_cannot_be_understood_is_the_plugins_fault(_trained, tmp_path):
+    lines = "from __future__ import annotations\nfrom srkd.registry import NETWORKS\n"
+    (tmp_path / "odd.py").write_text(f"{lines}@NETWORKS.register\ndef Odd(*, n: Nothing = 1, upscale: int = 2): ...\n")
+    (tmp_path / "odd.yml").write_text((_trained / "light.yml").read_text().replace("my_networks", "odd"))
+    shown = run(tmp_path, "train", "odd.yml", "network_g={type: Odd}", "--check", status=2)
+    assert "Odd cannot be used: the type of one of its options cannot be understood" in " ".join(shown.split())
 
 
 def test_the_environment_names_it_too(_trained):
     assert "light" in run(_trained, "cost", FILE, "--no-latency", SRKD_PLUGINS="my_networks")
     assert "(plugin my_networks)" in run(_trained, "list", "networks", SRKD_PLUGINS="my_networks")
     assert "cannot import 'nothing'" in run(_trained, "list", "networks", SRKD_PLUGINS="nothing", status=2)
-    assert "plugin gone.py does not exist" in run(_trained, "list", "networks", "--plugin", "gone.py", status=2)
+    assert "cannot import 'nothing'" in run(_trained, "cost", FILE, SRKD_PLUGINS="nothing", status=2)
 
 
 def test_published_weights_get_a_file_that_names_them(_trained, monkeypatch):
