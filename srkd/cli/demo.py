@@ -139,7 +139,7 @@ def draw_before_after(out: Path, picture: Path) -> None:
     """A row for each test photograph: a crop of low resolution, bicubic, quarter width, full width, original."""
     import numpy as np
 
-    from srkd.evaluation.crops import Window, captioned, cut, enlarged
+    from srkd.imaging.crops import Window, captioned, cut, enlarged
     from srkd.imaging.files import read_image, to_rgb8, write_image
     from srkd.imaging.resize import imresize, mod_crop
 

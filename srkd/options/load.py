@@ -84,10 +84,8 @@ def _refuse_other_kind(root: Node, kind: type[Options], path: str | Path) -> Non
     """Say so where a file for training is to be measured with, or the other way round."""
     trains = root.child("train") or root.child("datasets", "train")
     if kind is TestOptions and trains:
-        raise InputError(
-            f"{path} is an option file for training: `srkd train -opt {path}`. What it has trained is measured by "
-            "`srkd benchmark experiments/NAME/models/net_g_latest.pth --sets SET`."
-        )
+        what_else = "`srkd benchmark experiments/NAME/models/net_g_latest.pth --sets SET` measures its network"
+        raise InputError(f"{path} is an option file for training (`srkd train -opt {path}`); {what_else}.")
     if kind is TrainOptions and not trains and any(name.startswith("test") for name in root.children("datasets")):
         raise InputError(f"{path} is an option file for measuring, not for training: `srkd benchmark -opt {path}`.")
 

@@ -496,7 +496,7 @@ MISTAKES: list[tuple[str, str]] = [
     ),
     (
         "benchmark -opt tiny.yml",
-        "tiny.yml is an option file for training: `srkd train -opt tiny.yml`. What it has trained is measured by `srkd benchmark experiments/NAME/models/net_g_latest.pth --sets SET`.",
+        "tiny.yml is an option file for training (`srkd train -opt tiny.yml`); `srkd benchmark experiments/NAME/models/net_g_latest.pth --sets SET` measures its network.",
     ),
     (
         "benchmark -opt tinny.yml",
