@@ -18,8 +18,10 @@ import yaml
 from srkd.imaging.files import write_image
 from srkd.imaging.resize import imresize
 from srkd.inference.upscaler import Upscaler
+from srkd.methods.base import teacher_use
 from srkd.networks.edsr import EDSR
 from srkd.networks.weights import load_network, read_weights, save_network
+from srkd.registry import METHODS as METHODS_OF_SRKD
 from srkd.types import InputError, WorkError
 
 STUDENT = {"num_in_ch": 3, "num_out_ch": 3, "num_feat": 8, "num_block": 3, "upscale": 2}
@@ -289,6 +291,25 @@ def test_supervised_training_is_srmodels_bit_for_bit(module, workspace):
         assert all(torch.equal(value, weights[name]) for name, value in one.state_dict().items())
     assert theirs.get_current_log() == ours.get_current_log()
     assert theirs.get_current_learning_rate() == ours.get_current_learning_rate() == [5e-4]
+
+
+@pytest.mark.parametrize("name", METHODS_OF_SRKD.names())
+def test_every_method_is_trained_by_basicsrs_steps(module, workspace, name):
+    """By existing: what it owns is in the state, and the student moves."""
+    component = METHODS_OF_SRKD.get(name)
+    torch.manual_seed(4)
+    method = {"type": name, **component.example(workspace)}
+    model = build(options("all", method, teacher=teacher_use(component) != "no"))
+    before = deepcopy(model.net_g.state_dict())
+    steps(model, [{key: torch.cat([value, value.flip(-1)]) for key, value in batch.items()} for batch in batches(2)])
+    log = model.get_current_log()
+    assert log and all(value == value for value in log.values())
+    assert any(not torch.equal(value, before[key]) for key, value in model.net_g.state_dict().items())
+
+
+def test_several_teachers_are_srkds_own(module, workspace):
+    with pytest.raises(InputError, match="network_g_teachers is for srkd's own trainer"):
+        build(options("several", {"type": "OutputKD"}, network_g_teachers={"a": TEACHER}))
 
 
 def test_our_edsr_trains_as_basicsrs(module, workspace):

@@ -1,6 +1,7 @@
 """What every registered method must do; a new one is covered by existing (`Method.example` has its small options)."""
 
 import copy
+import dataclasses
 import functools
 
 import pytest
@@ -167,6 +168,61 @@ def test_a_deep_copy_computes_the_same_on_its_own(case, batch, tmp_path):
     torch.manual_seed(3)
     first = next(iter(expected))
     assert copied(batch)[first].item() != expected[first].item()
+
+
+def summed(name, folder):
+    torch.manual_seed(0)  # an example may write files with what it draws
+    terms = ({"type": name, **METHODS.get(name).example(folder)}, {"type": "OutputKD", "weight": 0.5})
+    return build("Sum", folder, terms=terms)
+
+
+@pytest.mark.parametrize("other", [name for name in METHODS.names() if name != "Sum"])
+def test_it_is_a_term_of_a_sum(other, batch, tmp_path):
+    """Beside another, its terms are what they are alone, its heads learn, and its state comes back."""
+    method = summed(other, tmp_path)
+    alone = copy.deepcopy(next(iter(method.terms.values())))
+    alone.student = method.student
+    torch.manual_seed(4)
+    losses = method(batch)
+    torch.manual_seed(4)
+    for loss_name, value in alone(batch).items():
+        assert losses[f"{other}.{loss_name}"].item() == pytest.approx(value.item(), rel=1e-5, abs=1e-7)
+        assert method.weight(f"{other}.{loss_name}", 0.5) == alone.weight(loss_name, 0.5)
+    second = "OutputKD2" if other == "OutputKD" else "OutputKD"
+    assert {label.split(".")[0] for label in losses} == {other, second}
+    optimizer = torch.optim.SGD(method.parameters(), lr=1e-2)
+    method.total(losses, 0.5).backward()
+    optimizer.step()
+    method.after_step(0.5)
+    again = summed(other, tmp_path)
+    again.load_state_dict(method.state_dict())
+    torch.manual_seed(5)
+    expected = {key: value.item() for key, value in method(batch).items()}
+    torch.manual_seed(5)
+    assert {key: value.item() for key, value in again(batch).items()} == expected
+
+
+CACHED = [name for name in METHODS.names() if "teacher_cache" in option_names(METHODS.get(name))]
+
+
+@pytest.mark.parametrize("name", CACHED)
+def test_a_kept_picture_stands_for_the_teachers(name, batch, tmp_path):
+    """Where pictures are compared; else what cannot be kept is said."""
+    if not getattr(METHODS.get(name), "needs_output", True):
+        with pytest.raises(InputError, match="compares no pictures"):
+            build(name, tmp_path, teacher_cache="outputs")
+        return
+    method = build(name, tmp_path, teacher_cache="outputs")
+    with torch.no_grad():
+        picture = method.teacher.module(batch.lq)
+    torch.manual_seed(6)
+    live = method(batch)
+    torch.manual_seed(6)
+    kept = method(dataclasses.replace(batch, targets={"teacher": picture}))
+    assert {key: value.item() for key, value in kept.items()} == {key: value.item() for key, value in live.items()}
+    torch.manual_seed(6)
+    other = method(dataclasses.replace(batch, targets={"teacher": torch.zeros_like(picture)}))
+    assert any(other[key].item() != value.item() for key, value in live.items())
 
 
 def test_every_option_is_documented(name):
