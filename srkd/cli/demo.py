@@ -120,18 +120,16 @@ def options_folder() -> Path:
 
 def copy_photographs(folder: Path) -> None:
     """scikit-image's photographs: `train/`, `test/`, and `small/`, the test ones at half size."""
-    import skimage
-
     from srkd.imaging.files import read_image, to_rgb8, write_image
+    from srkd.imaging.photographs import photograph
     from srkd.imaging.resize import imresize, mod_crop
 
-    source = Path(skimage.__file__).parent / "data"
     for kind, names in (("train", TRAIN), ("test", TEST)):
         (folder / kind).mkdir(parents=True, exist_ok=True)
         for name in names:
-            shutil.copyfile(source / name, folder / kind / name)
+            shutil.copyfile(photograph(name), folder / kind / name)
     for name in TEST:
-        image = mod_crop(to_rgb8(read_image(source / name)), 2)
+        image = mod_crop(to_rgb8(read_image(photograph(name))), 2)
         write_image(folder / "small" / name, imresize(image, scale=0.5))
 
 

@@ -28,7 +28,6 @@ from srkd.cli.display import bar, height_width, keep_existing, say
 from srkd.types import InputError
 
 if TYPE_CHECKING:
-    from srkd.inference.export.card import Entry
     from srkd.inference.export.export import Form, Source, Written
 
 
@@ -84,10 +83,7 @@ def run(args: argparse.Namespace) -> int:
     if args.results:
         read_result(args.results)
         protocol_results(args.results, source)  # a wrong file is known before the work, not after it
-    if args.web:
-        _page(args, source, form)
-    else:
-        (_family if family else _single)(args, source, form)
+    (_page if args.web else _files)(args, source, form, family)
     return 0
 
 
@@ -116,41 +112,42 @@ def _check(args: argparse.Namespace, family: bool) -> None:
         raise InputError("--results is for the card: add --card.")
 
 
-def _single(args: argparse.Namespace, source: Source, form: Form) -> None:
+def _files(args: argparse.Namespace, source: Source, form: Form, family: bool) -> None:
+    from srkd.atomic import atomic_write_text
+    from srkd.evaluation.models import multi_adds_720p
+    from srkd.inference.export.card import entry, index, model_card, protocol_results
     from srkd.inference.export.export import export
 
-    (width,) = widths([args.width or "1"])
-    card = args.output.with_name(args.output.name + ".md")
-    keep_existing([args.output, *([card] if args.card else [])], args.overwrite)
-    written = export(source, args.output, width=width, form=form, dialect=args.dialect, images=args.check_images)
-    say(str(written))
-    if args.card:
-        _write_card(card, args, source, form, [written])
+    jobs = _family(args, source) if family else {args.output: widths([args.width or "1"])[0]}
+    card = args.output / "README.md" if family else args.output.with_name(args.output.name + ".md")
+    keep_existing([*jobs, *([card] if args.card and not family else [])], args.overwrite)
+    files: list[Written] = []
+    for path, width in jobs.items():
+        files.append(export(source, path, width=width, form=form, dialect=args.dialect, images=args.check_images))
+        say(str(files[-1]))
+    if family or args.card:
+        entries = [entry(written, multi_adds_720p(written.network)) for written in files]
+        results = protocol_results(args.results, source) if args.results else None
+        atomic_write_text(card, model_card(source, form, entries, results=results))
+        say(f"Model card: {card}")
+        if family:
+            atomic_write_text(args.output / "index.json", index(source, form, entries))
 
 
-def _family(args: argparse.Namespace, source: Source, form: Form) -> None:
-    from srkd.atomic import atomic_write_text
-    from srkd.inference.export.card import index
-    from srkd.inference.export.export import SUFFIXES, export
+def _family(args: argparse.Namespace, source: Source) -> dict[Path, float]:
+    """The files in a folder, and the width of each."""
+    from srkd.inference.export.export import SUFFIXES
 
     suffixes = [f".{name.removeprefix('.')}" for name in args.format or ["onnx"]]
     if unknown := [suffix for suffix in suffixes if suffix not in SUFFIXES]:
         allowed = ", ".join(suffix[1:] for suffix in SUFFIXES)
         raise InputError(f"--format: unknown {unknown[0][1:]!r}; allowed: {allowed}.")
-    stem = f"{type(source.network).__name__.lower()}_x{source.network.scale}"
-    chosen = _widths(args, source)
-    jobs = {args.output / f"{stem}_w{width:.4g}{suffix}": width for width in chosen for suffix in suffixes}
+    stem, chosen = f"{type(source.network).__name__.lower()}_x{source.network.scale}", _widths(args, source)
     _keep_others_files(args.output)
-    keep_existing(jobs, args.overwrite)
-    files: list[Written] = []
-    for path, width in jobs.items():
-        files.append(export(source, path, width=width, form=form, images=args.check_images))
-        say(str(files[-1]))
-    entries = _write_card(args.output / "README.md", args, source, form, files)
-    atomic_write_text(args.output / "index.json", index(source, form, entries))
+    return {args.output / f"{stem}_w{width:.4g}{suffix}": width for width in chosen for suffix in suffixes}
 
 
-def _page(args: argparse.Namespace, source: Source, form: Form) -> None:
+def _page(args: argparse.Namespace, source: Source, form: Form, family: bool) -> None:
     from srkd.inference.export.web import RUNTIME, files_of, write_page
 
     folder, chosen = args.web, _widths(args, source)
@@ -184,17 +181,3 @@ def _keep_others_files(folder: Path) -> None:
     for path in () if ours else (listing, folder / "README.md"):
         if path.exists():
             raise InputError(f"{path} is there and not from an export: it would be replaced. Choose another folder.")
-
-
-def _write_card(
-    path: Path, args: argparse.Namespace, source: Source, form: Form, files: Sequence[Written]
-) -> list[Entry]:
-    from srkd.atomic import atomic_write_text
-    from srkd.evaluation.models import multi_adds_720p
-    from srkd.inference.export.card import entry, model_card, protocol_results
-
-    entries = [entry(written, multi_adds_720p(written.network)) for written in files]
-    results = protocol_results(args.results, source) if args.results else None
-    atomic_write_text(path, model_card(source, form, entries, results=results))
-    say(f"Model card: {path}")
-    return entries

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     """Train, measure, report, compare; 1 where a run failed, 129, 130 or 143 interrupted with the states saved."""
     from srkd.atomic import atomic_write_text
     from srkd.engine.processes import Launch
-    from srkd.engine.sweep import job_script, parse_axis, parse_seeds, plan
+    from srkd.engine.sweep import job_script, keep_record, parse_axis, parse_seeds, plan
     from srkd.evaluation.protocols import protocol_of
     from srkd.evaluation.sets import find_set
 
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     say(f"Finished already: {len(runs) - len(waiting)} of {len(runs)} runs.")
     name = args.name or Path(files[0]).stem
     out = Path(runs[0].options.path.results_root or "results") / name
-    _keep_others_results(out, [run.name for run in runs])
+    keep_record(out, runs)
     launch = Launch(args.jobs, args.nproc, out / "logs")
     if args.slurm:
         if not waiting:
@@ -86,20 +86,6 @@ def run(args: argparse.Namespace) -> int:
         return status
     finished = [run for run in runs if run.is_finished()]
     return (_evaluate(finished, sets, args.protocol, out) if finished else 0) or status
-
-
-def _keep_others_results(out: Path, names: Sequence[str]) -> None:
-    """Refuse to replace the results of another sweep; one with more runs than before is the same."""
-    from srkd.atomic import atomic_write_text
-
-    record = out / "runs.txt"
-    lost = {*record.read_text(encoding="utf-8").split("\n")[:-1]} - {*names} if record.exists() else ()
-    if lost:
-        raise InputError(
-            f"{out} holds the results of another sweep, with {min(lost)}, which this one has not: give this one a "
-            f"--name, or remove {record}."
-        )
-    atomic_write_text(record, "".join(f"{name}\n" for name in names))
 
 
 def _train(waiting: Sequence[SweepRun], launch: Launch) -> int:

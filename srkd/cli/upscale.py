@@ -13,18 +13,11 @@ sound where ffmpeg is installed.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from srkd.cli.common import add_device, add_overwrite, add_precision, add_width, tile, widths
 from srkd.cli.display import bar, say, telling
 from srkd.types import InputError, WorkError
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from srkd.inference.upscaler import Upscaler
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Upscale everything; 1 where a file failed."""
     from srkd.imaging.files import left_out
-    from srkd.inference.files import plan_jobs, upscale_files
+    from srkd.inference.budget import chooser
+    from srkd.inference.files import beside, plan_jobs, upscale_files
     from srkd.inference.upscaler import Upscaler
 
     if args.width is not None and args.latency_ms is not None:
@@ -64,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     )  # fmt: skip
     limits = {"latency_ms": args.latency_ms, "memory_mb": args.memory_mb} if args.width is None else {}
     budget = {name: value for name, value in limits.items() if value is not None}
-    output = args.output or _beside(args.inputs, upscaler.scale)
+    output = args.output or beside(args.inputs, upscaler.scale)
     planned = plan_jobs(args.inputs, output, suffix=args.suffix, extension=args.format)
     jobs = [job for job in planned if args.overwrite or not job.target.exists()]
     with telling("srkd.inference", "srkd.imaging"), bar("upscale") as progress:
@@ -75,7 +69,9 @@ def run(args: argparse.Namespace) -> int:
             if share >= 1:
                 done.add(source)
 
-        failures = upscale_files(upscaler, jobs, prepare=_chooser(upscaler, budget), progress=show)
+        failures = upscale_files(
+            upscaler, jobs, prepare=chooser(upscaler, budget, say) if budget else lambda image: None, progress=show
+        )
     at = "widths within the budget" if budget else f"width {upscaler.width:.4g}"
     say(f"{len(jobs) - len(failures)} of {len(planned)} files written to {output} (×{upscaler.scale}, {at}).")
     if others := [other for path in dict.fromkeys(args.inputs) if path.is_dir() for other in left_out(path)]:
@@ -85,33 +81,3 @@ def run(args: argparse.Namespace) -> int:
     if failures:
         raise WorkError(f"{len(failures)} of {len(jobs)} files failed:\n" + "\n".join(f"  {line}" for line in failures))
     return 0
-
-
-def _beside(inputs: Sequence[Path], scale: int) -> Path:
-    """Where the result of a single input goes by default: `photo_x2.png`, `clip_x2.mp4`, `folder_x2/`."""
-    from srkd.inference.video import is_video
-
-    if len(inputs) > 1:
-        raise InputError("several inputs need a folder for the results: -o OUT.")
-    source = inputs[0] if inputs[0].name not in ("", "..") else inputs[0].resolve()
-    if not source.name:
-        raise InputError(f"beside {source} there is nothing: name a folder for the results (-o OUT).")
-    ending = "" if source.is_dir() else ".mp4" if is_video(source) else ".png"
-    return source.with_name(f"{source.name if source.is_dir() else source.stem}_x{scale}{ending}")
-
-
-def _chooser(upscaler: Upscaler, budget: dict[str, float]) -> Callable[[NDArray[Any]], None]:
-    """Sets the width for each image's size where there is a budget; the reason is printed once a size."""
-    from srkd.inference.budget import fit
-
-    sizes: set[tuple[int, ...]] = set()
-
-    def choose(image: NDArray[Any]) -> None:
-        size = image.shape[:2]
-        if budget:
-            plan = fit(upscaler, *size, image=image, **budget)
-            if size not in sizes:
-                say(str(plan))
-            sizes.add(size)
-
-    return choose

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from PIL import Image
 
 from srkd.data.batches import dihedral
 from srkd.data.degradation import Degradation, degrade
+from srkd.data.leaks import Benchmarks, Picture, find_leaks
 from srkd.data.pairing import Pair, find_pairs
 from srkd.data.storage import RGB8, ImageFile, StoredImage, first_few, is_lmdb, stored_images
 from srkd.imaging.decode import odd_kind
@@ -24,6 +26,8 @@ from srkd.types import InputError
 
 Progress = Callable[[int, int], None]
 """Called with (images done, images in all)."""
+
+Bar = Callable[[str], AbstractContextManager[Progress]]
 
 SIDE = 64  # of the thumbnails that duplicates are found by
 ALIKE = 0.9  # correlation of their details from which on two images are one
@@ -45,6 +49,62 @@ class Survey(NamedTuple):
     sizes: list[tuple[int, int]]
     thumbnails: NDArray[np.uint8]
     findings: list[Finding]
+
+
+def examine(
+    folder: Path, *, lq: Path | None, scale: int | None, against: Sequence[Picture] | None, bar: Bar
+) -> tuple[list[str], list[Finding]]:
+    """Everything that can be said of a folder of training images: facts, and findings with the serious ones first.
+
+    Args:
+        folder: high-resolution images, or an LMDB.
+        lq, scale: their low-resolution images, and how much smaller those are; or neither.
+        against: pictures of benchmarks that must not be among them; None: these are not looked for.
+        bar: opens a progress bar with a title.
+
+    Raises:
+        InputError: a folder is missing or empty.
+    """
+    with bar("reading") as progress:
+        found = survey(folder, progress)
+    findings, facts = list(found.findings), list[str]()
+    if found.sizes:
+        high, wide = (_range(lengths) for lengths in zip(*found.sizes, strict=True))
+        facts.append(f"{folder}: {len(found.names)} images, {high} pixels high, {wide} wide.")
+    findings += [
+        Finding(False, f"{later} is {first} again, perhaps resized, mirrored or rotated.")
+        for first, later in duplicates(found.names, found.thumbnails)
+    ]
+    if lq is not None and scale is not None:
+        pairs, wrong = check_pairs(folder, lq, scale)
+        findings += wrong
+        if pairs:
+            facts.append(f"{len(pairs)} pairs with {lq} at scale {scale}.")
+            findings += check_kernel(pairs, scale)
+    if against:
+        findings += _leaks(folder, set(found.names), against, bar)
+    elif against is not None:
+        findings.append(Finding(False, "no benchmark set is there to look for leaks: name some with --against."))
+    return facts, sorted(findings, key=lambda finding: not finding.serious)
+
+
+def _leaks(folder: Path, readable: set[str], against: Sequence[Picture], bar: Bar) -> list[Finding]:
+    with bar("benchmark images") as progress:
+        benchmarks = Benchmarks(against, progress)
+    training = [Picture(name, image.read) for name, image in stored_images(folder).items() if name in readable]
+    with bar("looking for leaks") as progress:
+        leaks = find_leaks(training, benchmarks, progress)
+    findings = [Finding(True, f"leak: {leak.describe()}.") for leak in leaks]
+    if benchmarks.unrecognisable:
+        names = first_few(benchmarks.unrecognisable)
+        findings.append(Finding(False, f"too little structure to be recognised in other images: {names}."))
+    looked = f"{len(training)} images against {len(against)} of benchmarks: {len(leaks)} leaks."
+    return [*findings, Finding(False, looked)]
+
+
+def _range(lengths: Sequence[int]) -> str:
+    least, most = min(lengths), max(lengths)
+    return str(least) if least == most else f"{least} to {most}"
 
 
 def survey(root: Path, progress: Progress | None = None) -> Survey:

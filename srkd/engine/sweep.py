@@ -16,6 +16,7 @@ from pathlib import Path
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import SequenceNode
 
+from srkd.atomic import atomic_write_text
 from srkd.engine.checkpoint import Folder
 from srkd.networks.weights import read_weights
 from srkd.options import TrainOptions, dump_options, load_train_options
@@ -168,6 +169,22 @@ def _run(file: str, overrides: Sequence[str], point: Sequence[tuple[str, str]], 
 def _slug(text: str) -> str:
     """Only what is safe in the name of a folder, and means nothing to `srkd compare`."""
     return re.sub(r"[^\w.+-]+", "_", text.strip()).removeprefix("_type_").strip("_")
+
+
+def keep_record(folder: Path, runs: Sequence[SweepRun]) -> None:
+    """Write the names of the runs into `runs.txt` of the results' folder; a sweep may have more runs than before.
+
+    Raises:
+        InputError: the folder holds the results of another sweep.
+    """
+    record = folder / "runs.txt"
+    names = [run.name for run in runs]
+    if lost := {*record.read_text(encoding="utf-8").split("\n")[:-1]} - {*names} if record.exists() else ():
+        raise InputError(
+            f"{folder} holds the results of another sweep, with {min(lost)}, which this one has not: give this one a "
+            f"--name, or remove {record}."
+        )
+    atomic_write_text(record, "".join(f"{name}\n" for name in names))
 
 
 def job_script(runs: Sequence[SweepRun], *, name: str, nproc: int, logs: Path) -> str:

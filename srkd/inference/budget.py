@@ -10,6 +10,7 @@ import hashlib
 import json
 import statistics
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -158,6 +159,20 @@ def fit(
     if memory_mb is not None:
         upscaler.memory_mb = memory_mb - upscaler.memory[upscaler.width] / MIB
     return plan
+
+
+def chooser(upscaler: Upscaler, budget: Mapping[str, float], told: Callable[[str], None]) -> Callable[[Image], None]:
+    """What sets the width for the size of each image by `fit`; the plan of each size is `told` once."""
+    sizes: set[tuple[int, int]] = set()
+
+    def choose(image: Image) -> None:
+        size = image.shape[0], image.shape[1]
+        plan = fit(upscaler, *size, image=image, **budget)
+        if size not in sizes:
+            told(str(plan))
+        sizes.add(size)
+
+    return choose
 
 
 def _cost_of_memory(upscaler: Upscaler, picture: Image, memory_mb: float | None) -> Cost:

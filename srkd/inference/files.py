@@ -72,6 +72,21 @@ def plan_jobs(inputs: Sequence[Path], output: Path, *, suffix: str = "", extensi
     return jobs
 
 
+def beside(inputs: Sequence[Path], scale: int) -> Path:
+    """Where the result of a single input goes by default: `photo_x2.png`, `clip_x2.mp4`, `folder_x2/`.
+
+    Raises:
+        InputError: there are several, or there is no name to be had.
+    """
+    if len(inputs) > 1:
+        raise InputError("several inputs need a folder for the results: -o OUT.")
+    source = inputs[0] if inputs[0].name not in ("", "..") else inputs[0].resolve()
+    if not source.name:
+        raise InputError(f"beside {source} there is nothing: name a folder for the results (-o OUT).")
+    ending = "" if source.is_dir() else ".mp4" if is_video(source) else ".png"
+    return source.with_name(f"{source.name if source.is_dir() else source.stem}_x{scale}{ending}")
+
+
 def _check_jobs(jobs: Iterable[Job]) -> None:
     origin: dict[Path, Path] = {}
     for source, target in jobs:

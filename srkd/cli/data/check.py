@@ -13,7 +13,6 @@ Exit status 1 where a training or its results would be wrong: damaged or unpaire
 from __future__ import annotations
 
 import argparse
-import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,12 +21,7 @@ from srkd.cli.display import bar, say
 from srkd.types import InputError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from srkd.data.check import Finding
     from srkd.data.leaks import Picture
-    from srkd.evaluation.sets import TestSet
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,81 +37,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check; 1 where something serious was found."""
-    from srkd.data.check import Finding, check_kernel, check_pairs, duplicates, survey
+    from srkd.data.check import examine
 
     if (args.lq is None) != (args.scale is None):
         raise InputError("--lq and --scale belong together: the low-resolution folder, and how much smaller it is.")
     if args.scale is not None and args.scale < 1:
         raise InputError(f"--scale is {args.scale}; it must be at least 1.")
-    against = [] if args.no_leaks else _benchmarks(args.folder, args.against)
-    with bar("reading") as progress:
-        found = survey(args.folder, progress)
-    findings = list(found.findings)
-    if found.sizes:
-        high, wide = (sorted(lengths) for lengths in zip(*found.sizes, strict=True))
-        sizes = f"{_range(high)} pixels high, {_range(wide)} wide"
-        say(f"{args.folder}: {len(found.names)} images, {sizes}.")
-    findings += [
-        Finding(False, f"{later} is {first} again, perhaps resized, mirrored or rotated.")
-        for first, later in duplicates(found.names, found.thumbnails)
-    ]
-    if args.lq is not None and args.scale is not None:
-        pairs, wrong = check_pairs(args.folder, args.lq, args.scale)
-        findings += wrong
-        if pairs:
-            say(f"{len(pairs)} pairs with {args.lq} at scale {args.scale}.")
-            findings += check_kernel(pairs, args.scale)
-    if against:
-        findings += _leaks(args.folder, set(found.names), against)
-    elif not args.no_leaks:
-        findings.append(Finding(False, "no benchmark set is there to look for leaks: name some with --against."))
-    for finding in sorted(findings, key=lambda finding: not finding.serious):
-        say(f"{'problem' if finding.serious else 'note'}: {finding.text}")
+    against = None if args.no_leaks else _benchmarks(args.folder, args.against)
+    facts, findings = examine(args.folder, lq=args.lq, scale=args.scale, against=against, bar=bar)
+    say(*facts)
+    say(*(f"{'problem' if finding.serious else 'note'}: {finding.text}" for finding in findings))
     serious = sum(finding.serious for finding in findings)
     say(f"{serious} problem{'s' if serious > 1 else ''}." if serious else "No problems.")
     return 1 if serious else 0
-
-
-def _leaks(folder: Path, readable: set[str], against: list[Picture]) -> list[Finding]:
-    from srkd.data.check import Finding
-    from srkd.data.leaks import Benchmarks, Picture, find_leaks
-    from srkd.data.storage import first_few, stored_images
-
-    with bar("benchmark images") as progress:
-        benchmarks = Benchmarks(against, progress)
-    training = [Picture(name, image.read) for name, image in stored_images(folder).items() if name in readable]
-    with bar("looking for leaks") as progress:
-        leaks = find_leaks(training, benchmarks, progress)
-    findings = [Finding(True, f"leak: {leak.describe()}.") for leak in leaks]
-    if benchmarks.unrecognisable:
-        names = first_few(benchmarks.unrecognisable)
-        findings.append(Finding(False, f"too little structure to be recognised in other images: {names}."))
-    looked = f"{len(training)} images against {len(against)} of benchmarks: {len(leaks)} leaks."
-    return [*findings, Finding(False, looked)]
 
 
 def _benchmarks(folder: Path, named: list[str] | None) -> list[Picture]:
     """The images of the sets; without names, of the known ones that are there and don't contain the folder."""
     from srkd.data.leaks import Picture
     from srkd.evaluation.sets import find_set, known_sets
+    from srkd.imaging.files import to_rgb8
 
     if named is None:
         here = folder.resolve()
         named = [name for name, place in known_sets().items() if not here.is_relative_to(place.resolve())]
-    sets = [find_set(name) for name in named]
     return [
-        Picture(f"{test.name}/{image}", functools.partial(_ground_truth, test, index))
-        for test in sets
+        Picture(f"{test.name}/{image}", lambda test=test, index=index: to_rgb8(test.read(index)[0]))
+        for test in map(find_set, named)
         for index, image in enumerate(test.images)
     ]
-
-
-def _ground_truth(test: TestSet, index: int) -> NDArray[np.uint8]:
-    from srkd.imaging.files import to_rgb8
-
-    return to_rgb8(test.read(index)[0])
-
-
-def _range(ascending: list[int]) -> str:
-    least, most = ascending[0], ascending[-1]
-    return str(least) if least == most else f"{least} to {most}"

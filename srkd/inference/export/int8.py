@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from srkd.imaging.color import rgb_to_ycbcr
 from srkd.imaging.files import list_images, read_image, to_rgb8
+from srkd.imaging.photographs import photograph
 from srkd.imaging.resize import imresize, mod_crop
 from srkd.inference.export.graph import quiet, run_onnxruntime
 from srkd.metrics.psnr import psnr
@@ -33,15 +34,8 @@ FEWEST, MOST = 6, 45
 
 # scikit-image's photographs: enough to try with; one's own are better.
 PHOTOGRAPHS = (
-    "astronaut.png",
-    "chelsea.png",
-    "coffee.png",
-    "hubble_deep_field.jpg",
-    "ihc.png",
-    "motorcycle_left.png",
-    "motorcycle_right.png",
-    "retina.jpg",
-    "rocket.jpg",
+    *("astronaut.png", "chelsea.png", "coffee.png", "hubble_deep_field.jpg", "ihc.png", "motorcycle_left.png"),
+    *("motorcycle_right.png", "retina.jpg", "rocket.jpg"),
 )
 _RANGES: dict[str, float | None] = {"largest values": None, "percentile 99.999": 99.999, "percentile 99.99": 99.99}
 _SAME = 0.003  # dB: an integer convolution is worth more than such a gain
@@ -156,7 +150,7 @@ def read_samples(folder: Path | None, *, scale: int, channels: int) -> list[Samp
     Raises:
         InputError: they are fewer than `FEWEST`, or one is too small.
     """
-    files = _own_photographs() if folder is None else list_images(folder)
+    files = [photograph(name) for name in PHOTOGRAPHS] if folder is None else list_images(folder)
     if len(files) < FEWEST:
         raise InputError(
             f"--calibrate: {folder} has {len(files)} images; int8 needs at least {FEWEST}, two thirds to find the "
@@ -170,12 +164,6 @@ def read_samples(folder: Path | None, *, scale: int, channels: int) -> list[Samp
             f"--calibrate: an image of {folder} is smaller than 16 pixels after reduction by {scale}: remove it."
         )
     return [_sample(_middle(image, height * scale, width * scale), scale, channels) for image in images]
-
-
-def _own_photographs() -> list[Path]:
-    import skimage
-
-    return [Path(skimage.__file__).parent / "data" / name for name in PHOTOGRAPHS]
 
 
 def _middle(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:

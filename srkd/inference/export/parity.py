@@ -13,8 +13,8 @@ from torch import Tensor
 
 from srkd.imaging.color import rgb_to_ycbcr
 from srkd.imaging.files import list_images, read_image, to_rgb8
+from srkd.imaging.photographs import photograph
 from srkd.imaging.resize import imresize
-from srkd.types import WorkError
 
 Forward = Callable[[Tensor], Tensor]
 """[1, C, h, w] in [0, 1] -> [1, C, s·h, s·w]."""
@@ -86,24 +86,14 @@ def check_images(
         InputError: the folder is missing or empty, or an image cannot be read.
     """
     if folder is None:
-        photographs = [(_photograph(name), size or own) for name, own in _PHOTOGRAPHS.items()]
+        photographs = [
+            (to_rgb8(read_image(photograph(f"{name}.png"))), size or own) for name, own in _PHOTOGRAPHS.items()
+        ]
     else:
         photographs = [(to_rgb8(read_image(path)), size) for path in list_images(folder)]
     return [
         _to_input(image if target is None else imresize(image, size=target), channels) for image, target in photographs
     ]
-
-
-def _photograph(name: str) -> NDArray[np.uint8]:
-    try:
-        import skimage
-
-        return to_rgb8(read_image(Path(skimage.__file__).parent / "data" / f"{name}.png"))
-    except (ImportError, ValueError) as error:
-        raise WorkError(
-            f"scikit-image's photograph {name} is missing ({error}); name a folder of images of your own with "
-            "--check-images."
-        ) from None
 
 
 def _to_input(image: NDArray[np.uint8], channels: int) -> Tensor:
