@@ -23,16 +23,16 @@ HEAVY = {"basicsr", "cv2", "kornia", "numpy", "pydantic", "scipy", "skimage", "s
 MOST_LINES_OF_A_FILE = 350
 MOST_LINES_OF_CODE = {  # by room: docs/decisions/0004-size-of-the-package.md
     "evaluation": 3_080,
-    "inference": 1_950,
-    "cli": 1_725,
+    "inference": 1_900,
+    "cli": 1_620,
     "options": 1_100,
-    "engine": 2_690,
+    "engine": 2_710,
     "data": 2_150,
     "networks": 1_850,
     "methods": 1_600,
     "losses": 750,
     "compat": 600,
-    "imaging": 825,
+    "imaging": 850,
     "metrics": 400,
     "": 950,  # the files beside the rooms
 }
