@@ -13,6 +13,7 @@ __version__ = "0.2.0.dev0"
 if TYPE_CHECKING:
     from srkd.allocator import tune_allocator
     from srkd.compat.loading import load_network
+    from srkd.compression.run import compress
     from srkd.engine.run import train
     from srkd.inference.upscaler import Upscaler
     from srkd.methods.base import Method
@@ -20,9 +21,21 @@ if TYPE_CHECKING:
     from srkd.metrics.ssim import ssim
     from srkd.networks.pretrained import pretrained
 
-__all__ = ["Method", "Upscaler", "__version__", "load_network", "pretrained", "psnr", "ssim", "train", "tune_allocator"]
+__all__ = [
+    "Method",
+    "Upscaler",
+    "__version__",
+    "compress",
+    "load_network",
+    "pretrained",
+    "psnr",
+    "ssim",
+    "train",
+    "tune_allocator",
+]
 
 _HOME = {
+    "compress": "srkd.compression.run",
     "load_network": "srkd.compat.loading",
     "Upscaler": "srkd.inference.upscaler",
     "Method": "srkd.methods.base",

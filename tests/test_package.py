@@ -22,16 +22,17 @@ SOURCES = sorted((ROOT / "srkd").rglob("*.py"))
 HEAVY = {"basicsr", "cv2", "kornia", "numpy", "pydantic", "scipy", "skimage", "spandrel", "torch", "torchvision"}
 MOST_LINES_OF_A_FILE = 350
 MOST_LINES_OF_CODE = {  # by room: docs/decisions/0004-size-of-the-package.md
-    "evaluation": 3_080,
-    "inference": 1_900,
-    "cli": 1_620,
+    "evaluation": 3_090,
+    "inference": 2_000,
+    "cli": 1_680,
     "options": 1_100,
     "engine": 2_710,
     "data": 2_150,
     "networks": 1_850,
     "methods": 1_600,
     "losses": 750,
-    "compat": 600,
+    "compat": 745,
+    "compression": 800,
     "imaging": 850,
     "metrics": 400,
     "": 950,  # the files beside the rooms

@@ -29,6 +29,7 @@ COMMANDS = {
     "report": ("report", "one HTML page of results: table, charts, pictures, training curves"),
     "sweep": ("sweep", "trainings over option files, values and seeds, then measured, reported and compared"),
     "plot": ("plot", "losses and validation metrics of training runs, as SVG"),
+    "compress": ("compress", "a large network, photographs and a budget become files for a device, in one command"),
     "upscale": ("upscale", "super-resolve images or folders, at any width"),
     "export": ("export", "write a physically smaller network: .pth, .safetensors, .onnx or .pt2, parity-checked"),
     "data": ("data", "image sets and weights: get, prepare, check (damage, pairs, kernels, leaks)"),

@@ -92,6 +92,12 @@ def add_precision(parser: argparse.ArgumentParser, default: Literal["auto", "fp3
     parser.add_argument("--precision", default=default, choices=choices, help=f"default {default}")
 
 
+def add_runtime(parser: argparse.ArgumentParser) -> None:
+    """What runs networks, or only .onnx files."""
+    text = "on a CPU; auto: the fastest that is installed and exact (default torch, for .onnx files onnxruntime)"
+    parser.add_argument("--runtime", default="torch", choices=("auto", "torch", "onnxruntime", "openvino"), help=text)
+
+
 def add_overwrite(parser: argparse.ArgumentParser, text: str = "replace files that exist") -> None:
     """What is to be done about files that exist."""
     parser.add_argument("--overwrite", action="store_true", help=text)

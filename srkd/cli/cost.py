@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Networks, widths, and what the latency is measured with."""
     add = parser.add_argument
-    add_models(parser)
+    add_models(parser, text="checkpoint or .onnx file")
     add_widths(parser)
     add("--size", metavar="HxW", help="input for memory and latency, height x width (default: of a 1280 x 720 output)")
     add_device(parser)

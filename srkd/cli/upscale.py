@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from srkd.cli.common import add_device, add_overwrite, add_precision, add_width, tile, widths
+from srkd.cli.common import add_device, add_overwrite, add_precision, add_runtime, add_width, tile, widths
 from srkd.cli.display import bar, say, telling
 from srkd.types import InputError, WorkError
 
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Inputs, model, output, width or budget, and how to compute."""
     add = parser.add_argument
     add("inputs", nargs="+", type=Path, metavar="IN", help="image, video, or folder of images")
-    model = "checkpoint, or switchable-x2 (default) or switchable-x4, which come with srkd"
+    model = "checkpoint or .onnx file, or switchable-x2 (default) or switchable-x4, which come with srkd"
     add("-m", "--model", default="switchable-x2", metavar="MODEL", help=model)
     output = "folder; for one input, a file (default: NAME_x2 beside it)"
     add("-o", "--output", type=Path, metavar="OUT", help=output)
@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--memory-mb", type=float, metavar="M", help="pick the widest within M MiB; with --width: tile")
     add("--tile", default="auto", metavar="N", help="windows of N × N pixels; 0 for none (default auto)")
     add_precision(parser, "auto")
+    add_runtime(parser)
     add("--self-ensemble", action="store_true", help="mean over 8 flips and rotations, 8 × the time")
     add_overwrite(parser, "replace files that exist instead of skipping them")
     add("--suffix", default="", help="put after each name, such as _x4")
@@ -55,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
     upscaler = Upscaler(
         args.model, width=widths([args.width or "1"])[0], device=args.device, precision=args.precision,
         tile=tile(args.tile), self_ensemble=args.self_ensemble, memory_mb=args.memory_mb,
+        runtime=args.runtime,
     )  # fmt: skip
     limits = {"latency_ms": args.latency_ms, "memory_mb": args.memory_mb} if args.width is None else {}
     budget = {name: value for name, value in limits.items() if value is not None}

@@ -105,7 +105,8 @@ class Foreign(Network):
         return y.float() if y.dtype.itemsize < 4 else y
 
     def _whole(self, x: Tensor) -> Tensor:
-        given = x.to(next(self.parameters(), x).dtype)
+        weights = (parameter for parameter in self.parameters() if parameter.is_floating_point())
+        given = x.to(next(weights, x).dtype)
         y = self._wrapped(given.clone() if self._alters_input and given is x else given)
         return y[0] if isinstance(y, tuple | list) else y
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from srkd.compat.onnx_file import onnx_network
 from srkd.compat.spandrel import recognise
 from srkd.networks.slim import Network
 from srkd.networks.weights import Weights, network_of, read_weights
@@ -39,11 +40,13 @@ def load_network(path: str | Path, *, key: str | None = None, network: Mapping[s
 
     Args:
         path: `.pth` or `.safetensors`, written by srkd, in a known dialect, or of an architecture that spandrel
-            recognises.
+            recognises; or `.onnx`, which onnxruntime runs (`srkd.compat.onnx_file` has OpenVINO too).
         key: `params` or `params_ema`; None takes `params_ema` if present.
         network: options that a file of another code base does not hold, such as `res_scale`.
 
     Raises:
         InputError: the file cannot be read, or does not tell which network it holds.
     """
+    if Path(path).suffix.lower() == ".onnx":
+        return onnx_network(path).eval()
     return network_in(read_weights(path, key), network).eval()

@@ -15,6 +15,7 @@ from torch import nn
 
 from srkd.compat.foreign import Foreign
 from srkd.compat.loading import network_in
+from srkd.compat.onnx_file import OnnxRuntime, onnx_network
 from srkd.data.download import checked
 from srkd.evaluation.protocols import Protocol
 from srkd.evaluation.result import BICUBIC
@@ -82,8 +83,12 @@ class Candidate:
     bounded: bool = True
 
 
-def load_models(paths: Sequence[str | Path]) -> list[Model]:
-    """Read checkpoints; the word `bicubic` among them is skipped, as bicubic is evaluated always.
+def load_models(paths: Sequence[str | Path], *, runtime: OnnxRuntime = "onnxruntime") -> list[Model]:
+    """Read checkpoints and `.onnx` files; the word `bicubic` is skipped, as bicubic is evaluated always.
+
+    Args:
+        paths: the files.
+        runtime: what runs `.onnx` files.
 
     Raises:
         InputError: a checkpoint cannot be read, or does not say which network it holds.
@@ -92,8 +97,14 @@ def load_models(paths: Sequence[str | Path]) -> list[Model]:
     names = [short_name(path) for path in different]
     models: list[Model] = []
     for path, name in zip(different, names, strict=True):
-        weights = read_weights(path)
-        models.append(model_of(network_in(weights), weights, name=name if names.count(name) == 1 else str(path)))
+        if names.count(name) > 1:
+            name = path.name if sum(path.name == other.name for other in different) == 1 else str(path)
+        if path.suffix.lower() == ".onnx":
+            network = onnx_network(path, runtime=runtime)
+            models.append(Model(name, network, {"path": str(path), "sha256": checked(path)}))
+        else:
+            weights = read_weights(path)
+            models.append(model_of(network_in(weights), weights, name=name))
     return models
 
 

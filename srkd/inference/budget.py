@@ -1,7 +1,9 @@
 """The widest network that keeps a budget of time or memory on this machine, chosen from a quick calibration.
 
 A calibration runs each width on a picture of the image's size (one window of it, where it is upscaled in windows) and
-keeps the median in the user's cache folder: per machine, network, precision, width and size it is done once.
+keeps the median in the user's cache folder: per machine, network, precision, width and size it is done once. As it is
+kept, it is the time of a machine that has nothing else to do: on the CPU, where other programs take their share, the
+processor's time is counted for each thread.
 """
 
 from __future__ import annotations
@@ -203,8 +205,10 @@ class _Calibrations:
         self._file = folder / "latency.json"
         self._upscaler = upscaler
         machine = environment(str(upscaler.device))
-        self._of_all = [machine[key] for key in ("hardware", "threads", "torch", "device")] + [
-            _fingerprint(upscaler.network),
+        self._of_all = [
+            "alone",
+            *(machine[key] for key in ("hardware", "threads", "torch", "device")),
+            fingerprint(upscaler.network),
             upscaler.self_ensemble,
         ]
 
@@ -215,7 +219,7 @@ class _Calibrations:
         rows, columns = spans[0]
         part = np.ascontiguousarray(picture[rows.start : rows.stop, columns.start : columns.stop])
         key = hashlib.sha256(
-            json.dumps([*self._of_all, round(up.width, 6), up.precision, part.shape, str(part.dtype)]).encode()
+            json.dumps([*self._of_all, round(up.width, 6), up.way, part.shape, str(part.dtype)]).encode()
         ).hexdigest()[:24]
         known = self._read()
         if key not in known:
@@ -238,20 +242,23 @@ def _median_ms(upscaler: Upscaler, part: Image) -> float:
         upscaler.upscale(part)
         times: list[float] = []
         while len(times) < _MOST_RUNS and sum(times) < _SECONDS:
-            start = time.perf_counter()
+            start, busy = time.perf_counter(), time.process_time()
             upscaler.upscale(part)  # the result is on the CPU when it returns: no need to wait for a device
-            times.append(time.perf_counter() - start)
+            seconds = time.perf_counter() - start
+            if upscaler.device.type == "cpu":  # without the time in which other programs had the processor
+                seconds = min(seconds, (time.process_time() - busy) / torch.get_num_threads())
+            times.append(seconds)
     finally:
         upscaler.tile = asked
     return 1000 * statistics.median(times)
 
 
-def _fingerprint(network: Network) -> str:
-    """Tells networks apart by their parameters."""
-    digest = hashlib.sha256()
+def fingerprint(network: Network) -> str:
+    """Tells networks apart by their parameters, and by what runs them."""
+    digest = hashlib.sha256(str(getattr(network, "config", {}).get("runtime", "")).encode())
     for name, tensor in network.state_dict().items():
         digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:24]
 
 

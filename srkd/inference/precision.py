@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
-DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+DTYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 LEAST_PSNR = 55.0
 """dB from fp32 that a lower precision has to keep to be chosen: below half a grey level of 8 bits."""
@@ -71,22 +71,18 @@ def check_precision(wanted: str, device: torch.device) -> None:
         raise InputError(f"precision {wanted!r} is not available on {device}; allowed: {', '.join(possible)}.")
 
 
-def choose_precision(
-    prepared: Callable[[Precision], nn.Module], candidates: Sequence[Precision], image: NDArray[Any]
-) -> Precision:
-    """The fastest precision that stays within `LEAST_PSNR` of fp32 on tiles of `image`; says in the log why.
+def choose_precision(prepared: Callable[[str], nn.Module], candidates: Sequence[str], image: NDArray[Any]) -> str:
+    """The fastest precision that stays within `LEAST_PSNR` of the first on tiles of `image`; says in the log why.
 
     Args:
-        prepared: the network, ready in a precision.
-        candidates: precisions to try; fp32 is always one.
+        prepared: the network, ready in a precision, or in another way to run (`srkd.inference.runtimes`).
+        candidates: precisions to try, fp32 first.
         image: any image `upscale_image` takes.
     """
-    tiles = _tiles(image)
-    exact, fp32_seconds = _run(prepared("fp32"), tiles)
-    best, best_seconds = "fp32", fp32_seconds / _LEAST_GAIN
-    for candidate in candidates:
-        if candidate == "fp32":
-            continue
+    tiles, exactly = _tiles(image), candidates[0]
+    exact, fp32_seconds = _run(prepared(exactly), tiles)
+    best, best_seconds = exactly, fp32_seconds / _LEAST_GAIN
+    for candidate in candidates[1:]:
         try:
             output, seconds = _run(prepared(candidate), tiles)
         except RuntimeError as error:  # an operation that does not exist in this precision
@@ -94,9 +90,10 @@ def choose_precision(
             continue
         psnr = _psnr(exact, output)
         log.info(
-            "precision %s: %.1f dB from fp32 (at least %g asked), %.2f times as fast.",
+            "precision %s: %.1f dB from %s (at least %g asked), %.2f times as fast.",
             candidate,
             psnr,
+            exactly,
             LEAST_PSNR,
             fp32_seconds / seconds,
         )

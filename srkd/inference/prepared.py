@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
 
 import torch
 
 from srkd.inference.forward import Image
 from srkd.inference.memory import bytes_per_pixel, weight_bytes
-from srkd.inference.precision import DTYPES, Precision, choose_precision, precisions
+from srkd.inference.precision import DTYPES, choose_precision
+from srkd.inference.runtimes import through
 from srkd.inference.widths import narrowed
 from srkd.networks.slim import Network
 
@@ -24,10 +26,10 @@ _UNKNOWN_PER_PIXEL = 1024 * 2**20 / 512**2  # windows of some 500 pixels in the 
 
 
 class Prepared:
-    """Narrow networks by width and precision, and what turned out about them.
+    """Narrow networks by width and the way they are run (`srkd.inference.runtimes`), and what turned out about them.
 
     Attributes:
-        settled: the precision of each width for which `auto` has been decided.
+        settled: the way of each width for which `auto` has been decided.
         running: held while a network runs that keeps things from one pass for the next.
         tile_that_fits: side of the windows, once the device ran out of memory.
         told_of_approximation: whether the log has said that windows are not exact.
@@ -35,11 +37,11 @@ class Prepared:
 
     def __init__(self, network: Network, device: torch.device) -> None:
         self._network, self._device = network, device
-        self._narrow: dict[tuple[int, Precision], Network] = {}
-        self._per_pixel: dict[tuple[int, Precision], float] = {}
+        self._narrow: dict[tuple[int, str], Network] = {}
+        self._per_pixel: dict[tuple[int, str], float] = {}
         self._visited: set[int] = set()
         self._changing = threading.RLock()
-        self.settled: dict[int, Precision] = {}
+        self.settled: dict[int, str] = {}
         self.running = threading.Lock()
         self.tile_that_fits: int | None = None
         self.told_of_approximation = False
@@ -54,35 +56,36 @@ class Prepared:
             self._visited.add(channels)
             return len(self._visited) > before
 
-    def at(self, at: At, precision: Precision) -> Network:
-        """The narrow network of a width, on the device."""
-        key = (at[0], precision)
+    def at(self, at: At, way: str) -> Network:
+        """The narrow network of a width, on the device, or in another runtime."""
+        key = (at[0], way)
         with self._changing:
+            if key not in self._narrow and " " in way:
+                self._narrow[key] = through(narrowed(self._network, at[1]).eval(), way)
             if key not in self._narrow:
-                small = narrowed(self._network, at[1]).eval().to(self._device, DTYPES[precision])
+                small = narrowed(self._network, at[1]).eval().to(self._device, DTYPES[way])
                 small.tail_rows = tail_rows(small) * (1 if self._device.type == "cpu" else 8)  # no cache to stay in
                 self._narrow[key] = small.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
             return self._narrow[key]
 
-    def settle(self, at: At, image: Image) -> Precision:
-        """The fastest precision that is exact enough at a width, decided on its first image; others' networks go."""
+    def settle(self, at: At, ways: Sequence[str], image: Image) -> str:
+        """The fastest way that is exact enough at a width, decided on its first image; others' networks go."""
         with self._changing:
             if at[0] not in self.settled:
-                possible = precisions(self._device)
-                precision = choose_precision(lambda tried: self.at(at, tried), possible, image)
-                self.settled[at[0]] = precision
-                log.info("width %g computes in %s.", at[1], precision)
-                for key in [key for key in self._narrow if key[0] == at[0] and key[1] != precision]:
+                best = choose_precision(lambda tried: self.at(at, tried), ways, image)
+                self.settled[at[0]] = best
+                log.info("width %g computes in %s.", at[1], best)
+                for key in [key for key in self._narrow if key[0] == at[0] and key[1] != best]:
                     del self._narrow[key]
             return self.settled[at[0]]
 
-    def bytes_per_pixel(self, at: At, precision: Precision) -> float:
+    def bytes_per_pixel(self, at: At, way: str) -> float:
         """Peak memory beside the images per low-resolution pixel, estimated from shapes alone."""
-        key = (at[0], precision)
+        key = (at[0], way)
         with self._changing:
             if key not in self._per_pixel:
                 try:
-                    self._per_pixel[key] = bytes_per_pixel(self.at(at, precision), self._network.scale)
+                    self._per_pixel[key] = bytes_per_pixel(self.at(at, way), self._network.scale)
                 except Exception as error:  # what looks at values fails in its own way
                     log.info("the memory of %s cannot be estimated: %s", type(self._network).__name__, error)
                     self._per_pixel[key] = _UNKNOWN_PER_PIXEL

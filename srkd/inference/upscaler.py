@@ -26,8 +26,9 @@ from srkd.inference.device import choose_device
 from srkd.inference.ensemble import SelfEnsemble
 from srkd.inference.forward import Image, upscale_images
 from srkd.inference.memory import MIB, largest_tile
-from srkd.inference.precision import Precision, check_precision
+from srkd.inference.precision import Precision
 from srkd.inference.prepared import Prepared
+from srkd.inference.runtimes import Runtime, ways
 from srkd.inference.tiling import APPROXIMATE_MARGIN, RESIZE_MARGIN, SMALLEST_TILE, upscale_tiled
 from srkd.inference.widths import warn_untrained
 from srkd.memory import available_memory
@@ -58,9 +59,12 @@ class Upscaler:
         tile: side of the windows in low-resolution pixels; 0 never cuts; `auto` cuts where the memory demands it.
         self_ensemble: average over the eight flips and rotations (×8 the time).
         memory_mb: what activations may take beside the images, in MiB; None: 1024 on the CPU, all there is elsewhere.
+        runtime: `torch`; `onnxruntime` or `openvino`, on the CPU: each width's graph is written once, which takes
+            seconds, and kept; or `auto`: the fastest of those that are installed, chosen as the precision is. What an
+            `.onnx` file computes in stays as it is; `torch` is onnxruntime there.
 
     Raises:
-        InputError: the checkpoint, the width, the device or the precision is not valid.
+        InputError: the checkpoint, the width, the device, the precision or the runtime is not valid.
     """
 
     def __init__(
@@ -73,12 +77,11 @@ class Upscaler:
         tile: int | Literal["auto"] = "auto",
         self_ensemble: bool = False,
         memory_mb: float | None = None,
+        runtime: Runtime | Literal["auto"] = "torch",
     ) -> None:
         self.network = model if isinstance(model, Network) else load_network(model)
         self.device = choose_device(device)
-        if precision != "auto":
-            check_precision(precision, self.device)
-        self._asked: Precision | Literal["auto"] = precision
+        self._ways = ways(self.network, runtime, precision, self.device)
         if tile != "auto" and not (tile == 0 or tile >= SMALLEST_TILE):
             raise InputError(
                 f"`tile` (={tile}) is auto, 0 for none, or at least {SMALLEST_TILE} low-resolution pixels."
@@ -120,14 +123,18 @@ class Upscaler:
             warn_untrained(self.network, width)
         # the exact share: 0.33333333 and 1/3 are one width; and both at once, for other threads
         self._at = channels, channels / self.network.channels(1.0)
-        if self.precision != "auto":
-            self._prepared.at(self._at, self.precision)
+        if self.way != "auto":
+            self._prepared.at(self._at, self.way)
 
     @property
-    def precision(self) -> Precision | Literal["auto"]:
+    def way(self) -> str:
+        """How the current width is run, such as `bf16` or `openvino fp32`; `auto` until its first image has decided."""
+        return self._ways[0] if len(self._ways) == 1 else self._prepared.settled.get(self._at[0], "auto")
+
+    @property
+    def precision(self) -> str:
         """What the current width computes in; `auto` until its first image has decided."""
-        settled = self._prepared.settled.get(self._at[0])
-        return self._asked if settled is None else settled
+        return self.way.rpartition(" ")[2]
 
     @property
     def memory(self) -> dict[float, int]:
@@ -239,8 +246,7 @@ class Upscaler:
 
     def bytes_per_pixel(self) -> float:
         """Peak memory beside the images per low-resolution pixel at the current width, estimated from shapes alone."""
-        precision: Precision = "fp32" if self.precision == "auto" else self.precision
-        return self._prepared.bytes_per_pixel(self._at, precision)
+        return self._prepared.bytes_per_pixel(self._at, self._ways[0] if self.way == "auto" else self.way)
 
     def plan(
         self, height: int, width_px: int, *, latency_ms: float | None = None, memory_mb: float | None = None
@@ -281,14 +287,14 @@ class Upscaler:
         with self._prepared.running if isinstance(self.network, Foreign) else nullcontext():
             return upscale_images(network, images)
 
-    def settle(self, image: Image) -> Precision:
-        """The precision that the current width computes in; `auto` is decided on `image` if it has not been yet.
+    def settle(self, image: Image) -> str:
+        """The way in which the current width is run; `auto` is decided on `image` if it has not been yet.
 
         `auto` is fp32 for all but 8-bit images: others have steps that half precision does not.
         """
-        if self._asked == "auto" and image.dtype != np.uint8:
-            return "fp32"
-        return self._prepared.settle(self._at, image) if self._asked == "auto" else self._asked
+        if len(self._ways) == 1 or image.dtype != np.uint8:
+            return self._ways[0]
+        return self._prepared.settle(self._at, self._ways, image)
 
     def _current(self, image: Image) -> nn.Module:
         """The network that upscales at the current width."""

@@ -183,7 +183,7 @@ def narrow(network: Network, width: float) -> Network:
     small = network.narrower(width)
     wide = network.state_dict()
     reference = next(network.parameters())
-    small.to(device=reference.device, dtype=reference.dtype)
+    small.to(device=reference.device, dtype=reference.dtype if reference.is_floating_point() else None)
     narrow_state: dict[str, Tensor] = {}
     for name, tensor in small.state_dict().items():
         path, _, kind = name.rpartition(".")

@@ -221,6 +221,7 @@ def metadata(source: Source, width: float, form: Form) -> dict[str, str]:
         "range": "0..1",
         "colour_order": colour_order(source.network),
         "width": f"{width:g}",
+        "receptive_field": str(source.network.receptive_field or "unbounded"),
         "network": type(source.network).__name__,
         "form": "mobile" if form.mobile else "as trained",
         "training_set": source.training_set or "not recorded",

@@ -1,6 +1,6 @@
 """A network as a recorded graph in a file: `.pt2` for PyTorch and `.onnx` for other runtimes, and how to run them back.
 
-A graph has one input `lq` [1, C, height, width] and one output `sr`, in [0, 1], and needs no code of srkd.
+A graph has one input `lq` [B, C, height, width] and one output `sr`, in [0, 1], and needs no code of srkd.
 """
 
 from __future__ import annotations
@@ -50,9 +50,12 @@ class _OneInput(nn.Module):
 
 
 def record(network: Network, *, size: tuple[int, int] | None = None) -> ExportedProgram:
-    """The graph of `network` at full width, for images of `size` (height, width), or of any size from 2 × 2 pixels."""
-    example = torch.rand(1, network.num_in_ch, *(size or TRACED))
-    dynamic = None if size else {"lq": {2: Dim("height"), 3: Dim("width")}}
+    """The graph of `network` at full width.
+
+    For one image of `size` (height, width), or for any number of images of any size from 2 × 2 pixels.
+    """
+    example = torch.rand(1 if size else 2, network.num_in_ch, *(size or TRACED))
+    dynamic = None if size else {"lq": {0: Dim("batch"), 2: Dim("height"), 3: Dim("width")}}
     with quiet():
         graph = torch.export.export(_OneInput(network).eval(), (example,), dynamic_shapes=dynamic)
     graph.example_inputs = None  # of no use in a file, where they can be larger than the network
@@ -78,7 +81,7 @@ def write_onnx(path: Path, graph: ExportedProgram, metadata: Mapping[str, str]) 
     """Write an `.onnx` file, weights and metadata inside."""
     import onnx
 
-    names = {"lq": {2: "height", 3: "width"}} if graph.range_constraints else None  # of what is left open
+    names = {"lq": {0: "batch", 2: "height", 3: "width"}} if graph.range_constraints else None  # of what is left open
     with quiet():
         torch.onnx.export(
             graph,

@@ -50,12 +50,12 @@ class Int8:
     Attributes:
         activations: bits of the activations; weights have 8.
         max_loss: dB of PSNR that may be lost on the photographs that are held out.
-        photographs: folder of high-resolution photographs; None: scikit-image's.
+        photographs: high-resolution photographs, or the folder that holds them; None: scikit-image's.
     """
 
     activations: Literal[8, 16] = 8
     max_loss: float = 0.1
-    photographs: Path | None = None
+    photographs: Path | tuple[Path, ...] | None = None
 
     def __post_init__(self) -> None:
         if not self.max_loss >= 0:
@@ -144,13 +144,16 @@ def quantise(graph: Path, path: Path, how: Int8, *, scale: int, channels: int) -
     return attempt(best.ranges, best.kept)
 
 
-def read_samples(folder: Path | None, *, scale: int, channels: int) -> list[Sample]:
+def read_samples(folder: Path | tuple[Path, ...] | None, *, scale: int, channels: int) -> list[Sample]:
     """Photographs with what a network sees of them, all of one size.
 
     Raises:
         InputError: they are fewer than `FEWEST`, or one is too small.
     """
-    files = [photograph(name) for name in PHOTOGRAPHS] if folder is None else list_images(folder)
+    if folder is None:
+        files = [photograph(name) for name in PHOTOGRAPHS]
+    else:
+        files = list_images(folder) if isinstance(folder, Path) else list(folder)
     if len(files) < FEWEST:
         raise InputError(
             f"--calibrate: {folder} has {len(files)} images; int8 needs at least {FEWEST}, two thirds to find the "

@@ -129,7 +129,7 @@ def test_the_mobile_form_in_a_file(form, suffix, network, tmp_path, onnxruntime)
         assert ("DepthToSpace" in operations) is not form.conv_transpose
         assert ("ConvTranspose" in operations) is form.conv_transpose
         sides = [side.dim_value or side.dim_param for side in model.graph.input[0].type.tensor_type.shape.dim]
-        assert sides == ([1, 3, 21, 34] if form.size else [1, 3, "height", "width"])
+        assert sides == ([1, 3, 21, 34] if form.size else ["batch", 3, "height", "width"])
 
 
 @pytest.mark.parametrize("form", [Form(), Form(mobile=True), Form(mobile=True, conv_transpose=True, size=(24, 40))])
