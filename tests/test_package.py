@@ -35,7 +35,7 @@ MOST_LINES_OF_CODE = {  # by room: docs/decisions/0004-size-of-the-package.md
     "compression": 800,
     "imaging": 850,
     "metrics": 400,
-    "": 950,  # the files beside the rooms
+    "": 965,  # the files beside the rooms
 }
 
 
