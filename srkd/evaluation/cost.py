@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,8 +15,7 @@ from srkd.inference.prepared import Prepared
 from srkd.inference.widths import narrowed
 from srkd.metrics.cost import convolutions, multi_adds, parameters
 from srkd.metrics.latency import WARM_UP, Latency, latency, measured_peak
-from srkd.networks.slim import Network
-from srkd.table import Column, Table
+from srkd.table import Cell, Column, Table, table
 from srkd.tf32 import convolutions_round
 from srkd.types import InputError
 
@@ -90,15 +89,19 @@ def cost(
     papers = multi_adds_720p(network)
     ready = Prepared(network, device).at((network.channels(1.0), 1.0), precision)
     per_pixel = counted(ready, lambda net: bytes_per_pixel(net, net.scale))
-    timed, measured = _measured(ready, (rows, columns), device, runs) if runs else (None, None)
+    timed = measured = None
+    if runs:
+        image = torch.rand(1, ready.num_in_ch, rows, columns, device=device).to(memory_format=torch.channels_last)
+        step = torch.inference_mode()(lambda: ready(image))
+        timed, measured = latency(step, device, runs=runs), measured_peak(step, device)
     return Cost(
-        model=model.name,
-        width=width,
-        params=parameters(network),
-        multi_adds=papers,
-        flops=flops,
-        activations=conv and conv.elements,
-        convolutions=conv and conv.number,
+        model.name,
+        width,
+        parameters(network),
+        papers,
+        flops,
+        conv and conv.elements,
+        conv and conv.number,
         size=(rows, columns),
         peak_bytes=None if per_pixel is None else round(weight_bytes(ready) + rows * columns * per_pixel),
         measured_peak_bytes=measured,
@@ -106,65 +109,39 @@ def cost(
     )
 
 
-def _measured(network: Network, size: tuple[int, int], device: torch.device, runs: int) -> tuple[Latency, int | None]:
-    """Time and memory of one pass of a network that is ready as for upscaling."""
-    image = torch.rand(1, network.num_in_ch, *size, device=device).to(memory_format=torch.channels_last)
-
-    @torch.inference_mode()
-    def step() -> None:
-        network(image)
-
-    return latency(step, device, runs=runs), measured_peak(step, device)
-
-
 def to_json(rows: Sequence[Cost], machine: Mapping[str, Any], precision: str) -> dict[str, Any]:
     """`{schema, kind: cost, convention, environment, precision, rows}` for a JSON file."""
-    return {
+    arithmetic = _arithmetic(machine, precision)
+    head = {
         "schema": 1,
         "kind": "cost",
         "convention": CONVENTION,
         "environment": dict(machine),
-        "precision": _arithmetic(machine, precision),
-        "rows": [asdict(row) for row in rows],
+        "precision": arithmetic,
     }
+    return {**head, "rows": [asdict(row) for row in rows]}
 
 
 def table_of(rows: Sequence[Cost]) -> Table:
     """A row for each network and width."""
-    latency = [Column("median", digits=2, unit="ms"), Column("p95", "optional", digits=2, unit="ms")]
-    columns = [
-        Column("model", "name"),
-        Column("width"),
-        Column("parameters", short=True),
-        Column("multi-adds 720p", short=True),
-        *(latency if any(row.latency for row in rows) else []),
-        Column("peak", "optional", digits=1, unit="MiB"),
-        *(
-            [Column("measured", "optional", digits=1, unit="MiB")]
-            if any(row.measured_peak_bytes for row in rows)
-            else []
+    cells: list[tuple[Column, Callable[[Cost], Cell]]] = [
+        (Column("model", "name"), lambda row: row.model),
+        (Column("width"), lambda row: f"{row.width:.4g}"),
+        (Column("parameters", short=True), lambda row: row.params),
+        (Column("multi-adds 720p", short=True), lambda row: row.multi_adds),
+        (Column("median", digits=2, unit="ms"), lambda row: row.latency and row.latency.median * 1000),
+        (Column("p95", "optional", digits=2, unit="ms"), lambda row: row.latency and row.latency.p95 * 1000),
+        (Column("peak", "optional", digits=1, unit="MiB"), lambda row: row.peak_bytes and row.peak_bytes / MIB),
+        (
+            Column("measured", "optional", digits=1, unit="MiB"),
+            lambda row: row.measured_peak_bytes and row.measured_peak_bytes / MIB,
         ),
-        Column("FLOPs 256²", "optional", short=True),
-        Column("activations 256²", "optional", short=True),
-        Column("convs", "optional"),
+        (Column("FLOPs 256²", "optional", short=True), lambda row: row.flops),
+        (Column("activations 256²", "optional", short=True), lambda row: row.activations),
+        (Column("convs", "optional"), lambda row: row.convolutions),
     ]
-    table = Table(columns)
-    for row in rows:
-        own = {
-            "model": row.model,
-            "width": f"{row.width:.4g}",
-            "parameters": row.params,
-            "multi-adds 720p": row.multi_adds,
-            "median": row.latency and row.latency.median * 1000,
-            "p95": row.latency and row.latency.p95 * 1000,
-            "peak": row.peak_bytes and row.peak_bytes / MIB,
-            "measured": row.measured_peak_bytes and row.measured_peak_bytes / MIB,
-            "FLOPs 256²": row.flops,
-            "activations 256²": row.activations,
-            "convs": row.convolutions,
-        }
-        table.rows.append([own[column.name] for column in columns])
-    return table
+    if_any = ("median", "p95", "measured")
+    return table(rows, [(column, cell) for column, cell in cells if column.name not in if_any or any(map(cell, rows))])
 
 
 def conventions(rows: Sequence[Cost], machine: Mapping[str, Any], precision: str) -> list[str]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, field, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 import pydantic
@@ -23,6 +23,7 @@ from srkd.missing import read_text
 from srkd.types import InputError, WorkError
 
 SCHEMA = 2
+T = TypeVar("T")
 BICUBIC = "bicubic"
 """The model that is always there: bicubic interpolation."""
 
@@ -143,9 +144,9 @@ class Result:
 
     def to_json(self) -> str:
         """Schema 2, see the top of the file."""
-        content: dict[str, Any] = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "path"}
+        content = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "path"}
         content |= {name: [flat(item) for item in content[name]] for name in ("rows", "summary")}
-        content["failures"] = [asdict(failure) for failure in self.failures]
+        content["failures"] = list(map(asdict, self.failures))
         content["metrics"] = {name: asdict(metric) for name, metric in self.metrics.items()}
         return json.dumps({"schema": SCHEMA, **content}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -202,19 +203,12 @@ def parse_result(text: str, path: Path) -> Result:
     if missing:
         raise InputError(f"{path} is damaged: {missing[0]}: it is missing.")
     columns: dict[str, None] = {}
-    try:
-        for name, kind in _PARTS.items():
-            if isinstance(content.get(name), list):
-                content[name] = [_part(item, kind, columns, f"{name}[{at}]") for at, item in enumerate(content[name])]
-        if isinstance(content.get("metrics"), dict):
-            content["metrics"] = {name: _METRIC.validate_python(item) for name, item in content["metrics"].items()}
-        arguments: dict[str, Any] = {**content, "path": path}
-        result = Result(**arguments)
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        raise InputError(f"{path} is damaged: {_key(first['loc'])}: {first['msg']}.") from None
-    except _PartError as error:
-        raise InputError(f"{path}{error}") from None
+    for name, kind in (("rows", Row), ("summary", Summary), ("failures", Failure)):
+        if isinstance(content.get(name), list):
+            content[name] = [_part(item, kind, columns, path, f"{name}[{at}]") for at, item in enumerate(content[name])]
+    if isinstance(metrics := content.get("metrics"), dict):
+        content["metrics"] = {name: _checked(_metric, item, path, f"metrics.{name}") for name, item in metrics.items()}
+    result = _checked(Result, {**content, "path": path}, path)
     seen: set[Key] = set()
     for at, row in enumerate(result.rows):
         if key_of(row) in seen:
@@ -226,44 +220,40 @@ def parse_result(text: str, path: Path) -> Result:
     return result
 
 
-class _PartError(ValueError):
-    """What is wrong with a row, a summary or a failure."""
-
-
-_METRIC = pydantic.TypeAdapter(Metric)
-_PARTS: dict[str, type[Row] | type[Summary] | type[Failure]] = {"rows": Row, "summary": Summary, "failures": Failure}
-
-
-def _part(item: Any, kind: type[Row] | type[Summary] | type[Failure], columns: dict[str, None], where: str) -> Any:
-    """A row, a summary or a failure from its JSON; `columns` gains the metrics of rows, which stand beside the rest."""
-    if not isinstance(item, dict):
-        raise _PartError(f" is damaged: {where} is no object.")
-    own = {one.name for one in fields(kind)} - {"metrics"}
-    entry = {name: value for name, value in item.items() if name in own}
-    if kind is not Failure:
-        entry["metrics"] = {}
-        named = item.keys() - own - {"identical"} if kind is Row else columns.keys()
-        for name in [name for name in item if name in named]:
-            entry["metrics"][name] = _number(item, name, f"{where}.{name}")
-            columns[name] = None
+def _checked(make: Callable[..., T], entry: Any, path: Path, where: str = "") -> T:
+    """A record from its JSON."""
+    if not isinstance(entry, dict):
+        raise InputError(f"{path} is damaged: {where} is no object.")
     try:
-        return kind(**entry)
+        return make(**entry)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
-        raise _PartError(f" is damaged: {where}.{_key(first['loc'])}: {first['msg']}.") from None
+        key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
+        raise InputError(f"{path} is damaged: {(where + key).lstrip('.')}: {first['msg']}.") from None
 
 
-def _number(item: dict[str, Any], name: str, where: str) -> float:
+def _metric(**entry: Any) -> Metric:
+    return pydantic.TypeAdapter(Metric).validate_python(entry)
+
+
+def _part(item: Any, kind: type[Row | Summary | Failure], columns: dict[str, None], path: Path, where: str) -> Any:
+    """A row, a summary or a failure from its JSON; `columns` gains the metrics of rows, which stand beside the rest."""
+    own = {one.name for one in fields(kind)} - {"metrics"}
+    entry = {name: value for name, value in item.items() if name in own} if isinstance(item, dict) else item
+    if kind is not Failure and isinstance(item, dict):
+        named = item.keys() - own - {"identical"} if kind is Row else columns.keys()
+        entry["metrics"] = {name: _number(item, name, path, where) for name in item if name in named}
+        columns.update(dict.fromkeys(entry["metrics"]))
+    return _checked(kind, entry, path, where)
+
+
+def _number(item: dict[str, Any], name: str, path: Path, where: str) -> float:
     value = item[name]
     if value is None and item.get("identical") is not True:
-        raise _PartError(f": {where} is null, which only an infinite value is, beside `identical: true`.")
+        raise InputError(f"{path}: {where}.{name} is null, which only an infinite value is, beside `identical: true`.")
     if isinstance(value, bool) or not isinstance(value, int | float | None):
-        raise _PartError(f": {where} is {value!r}, which is no number.")
+        raise InputError(f"{path}: {where}.{name} is {value!r}, which is no number.")
     return math.inf if value is None else float(value)
-
-
-def _key(location: tuple[int | str, ...]) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
 
 
 def _refuse(constant: str) -> float:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from srkd.atomic import atomic_write_text
-from srkd.evaluation.result import Result
-from srkd.table import Cell, Column, Table
+from srkd.evaluation.result import Result, Summary
+from srkd.table import Cell, Column, Table, table
 from srkd.types import InputError
 
 
@@ -20,10 +20,9 @@ def write_result(path: str | Path, result: Result) -> list[Path]:
         ".md": to_markdown(result),
         ".tex": "% " + "\n% ".join(notes(result)) + "\n" + summary_of(result).latex(),
     }
-    paths = [path.with_suffix(suffix) for suffix in texts]
-    for file, text in zip(paths, texts.values(), strict=True):
-        atomic_write_text(file, text)
-    return paths
+    for suffix, text in texts.items():
+        atomic_write_text(path.with_suffix(suffix), text)
+    return [path.with_suffix(suffix) for suffix in texts]
 
 
 def result_path(path: str | Path) -> Path:
@@ -43,39 +42,31 @@ def rows_of(result: Result) -> Table:
     names = result.columns()
     columns = [Column(name) for name in ("set", "image", "model", "width", *names, "seconds")]
     rows: list[Sequence[Cell]] = [
-        [row.set, row.image, row.model, row.width, *(row.metrics.get(name) for name in names), row.seconds]
-        for row in result.rows
+        [row.set, row.image, row.model, row.width, *map(row.metrics.get, names), row.seconds] for row in result.rows
     ]
     return Table(columns, rows)
 
 
 def summary_of(result: Result) -> Table:
     """A row for each set, model and width: means, and what they cost."""
-    names = result.columns()
-    incomplete = any(summary.n < summary.n_expected for summary in result.summary)
-    columns = [Column("set", "name"), Column("model", "name"), Column("width")]
-    for name in names:
-        metric = result.metric(name)
-        columns.append(Column(name.upper(), digits=metric.digits, best="lowest" if metric.lower_better else "highest"))
-    columns += [
-        Column("parameters", "optional", short=True),
-        Column("multi-adds", "optional", short=True),
-        Column("ms/image", "optional", digits=1),
-        *([Column("images", "optional")] if incomplete else []),
+    cells: list[tuple[Column, Callable[[Summary], Cell]]] = [
+        (Column("set", "name"), lambda item: item.set),
+        (Column("model", "name"), lambda item: item.model),
+        (Column("width"), lambda item: f"{item.width:.4g}"),
     ]
-    table = Table(columns, group="set")
-    for item in result.summary:
-        short = {name: f"– ({reason.partition(':')[0]})" for name, reason in result.missing.items() if item.n}
-        table.rows.append(
-            [
-                *(item.set, item.model, f"{item.width:.4g}"),
-                *(short.get(name, item.metrics.get(name)) for name in names),
-                *(item.params or None, item.multi_adds or None),
-                None if item.seconds is None else item.seconds * 1000,
-                *([f"{item.n} of {item.n_expected}"] if incomplete else []),
-            ]
-        )
-    return table
+    for name in result.columns():
+        metric, reason = result.metric(name), result.missing.get(name)
+        column = Column(name.upper(), digits=metric.digits, best="lowest" if metric.lower_better else "highest")
+        why = None if reason is None else f"– ({reason.partition(':')[0]})"
+        cells.append((column, lambda item, name=name, why=why: why if why and item.n else item.metrics.get(name)))
+    cells += [
+        (Column("parameters", "optional", short=True), lambda item: item.params or None),
+        (Column("multi-adds", "optional", short=True), lambda item: item.multi_adds or None),
+        (Column("ms/image", "optional", digits=1), lambda item: None if item.seconds is None else item.seconds * 1000),
+    ]
+    if any(item.n < item.n_expected for item in result.summary):
+        cells.append((Column("images", "optional"), lambda item: f"{item.n} of {item.n_expected}"))
+    return table(result.summary, cells, group="set")
 
 
 def to_markdown(result: Result) -> str:
