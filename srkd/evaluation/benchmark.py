@@ -9,16 +9,16 @@ import torch
 
 from srkd.evaluation.comparability import below_bicubic, reservations
 from srkd.evaluation.journal import Journal
-from srkd.evaluation.models import Candidate, Model, candidates, tabled_name, untrained_widths
+from srkd.evaluation.models import Model, candidates, tabled_name, untrained_widths
 from srkd.evaluation.perceptual import PerceptualColumn
 from srkd.evaluation.pipeline import Line, OnImage, Run
 from srkd.evaluation.protocols import Protocol
-from srkd.evaluation.result import BICUBIC, Result, Row, Summary, key_of, mean
+from srkd.evaluation.result import BICUBIC, Result, key_of, mean, summarise
 from srkd.evaluation.sets import TestSet
 from srkd.provenance import environment, sources
 from srkd.types import InputError
 
-__all__ = ["OnImage", "Result", "benchmark", "benchmarks", "mean", "summarise"]
+__all__ = ["OnImage", "Result", "benchmark", "benchmarks", "mean"]
 
 
 def benchmark(
@@ -83,31 +83,18 @@ def benchmarks(
         if journal:
             result.timing["earlier"] = journal.earlier
         for test_set in sets:
-            rows = [row for row in result.rows if row.set == test_set.name]
-            result.summary += [summarise(rows, test_set, runner) for runner in runners]
+            result.summary += [
+                summarise(
+                    result.rows, test_set.name, len(test_set.images), at.model, at.width, at.params, at.multi_adds
+                )
+                for at in runners
+            ]
         trained = {tabled_name(model, protocol): model.trained_widths() for model in models}
         approximate = [] if tile == 0 else sorted({runner.model for runner in runners if not runner.bounded})
         result.warnings += untrained_widths(models, widths)
         result.warnings += below_bicubic(result, trained)
         result.warnings += reservations(result, protocol, likeness=run.likeness, approximate=approximate)
     return [line.result for line in lines]
-
-
-def summarise(rows: Sequence[Row], test_set: TestSet, runner: Candidate) -> Summary:
-    """Means of the rows of one set that are of one model and width; an infinite PSNR makes the mean infinite."""
-    own = [row for row in rows if (row.model, row.width) == (runner.model, runner.width)]
-    names = own[0].metrics if own else ()
-    return Summary(
-        set=test_set.name,
-        model=runner.model,
-        width=runner.width,
-        n=len(own),
-        n_expected=len(test_set.images),
-        metrics={name: mean([row.metrics[name] for row in own]) for name in names},
-        params=runner.params,
-        multi_adds=runner.multi_adds,
-        seconds=mean([row.seconds for row in own if row.seconds is not None]) if own else None,
-    )
 
 
 def columns_of(protocol: Protocol, lpips: PerceptualColumn | None) -> list[str]:

@@ -176,14 +176,20 @@ def chart(
     places = [(a, b) for one in series for a, b in _extent(one) if x.shows(a) and y.shows(b)]
     if not places:
         return '<p class="note">Nothing to draw.</p>'
-    across = _Scale(x, [a for a, _ in places], _LEFT, _WIDTH - _RIGHT)
-    heights = [b for _, b in places] + ([level[1]] if level else [])
-    up = _Scale(y, heights, _HEIGHT - _BOTTOM, _TOP)
-    parts = [_opening(uid, title, _HEIGHT), *_axes(across, up)]
+    floor, right = _HEIGHT - _BOTTOM, _WIDTH - _RIGHT
+    across = _Scale(x, [a for a, _ in places], _LEFT, right)
+    up = _Scale(y, [b for _, b in places] + ([level[1]] if level else []), floor, _TOP)
+    parts = [_opening(uid, title, _HEIGHT)]
+    for tick in up.ticks():
+        parts.append(f'<path class="grid" d="M{_LEFT},{up(tick):.1f}H{right}"/>')
+        parts.append(f'<text x="{_LEFT - 6}" y="{up(tick) + 4:.1f}" text-anchor="end">{_tick_text(tick)}</text>')
+    middle = (_TOP + floor) / 2
+    place = f'x="12" y="{middle}" transform="rotate(-90 12 {middle})" text-anchor="middle"'
+    parts += [*_axis_across(across, floor, _LEFT, right), f"<text {place}>{escape(y.label)}</text>"]
     if level:
         height = up(level[1])
         parts.append(
-            f'<g class="s{_NEUTRAL}"><path class="line level" d="M{_LEFT},{height:.1f}H{_WIDTH - _RIGHT}"/>'
+            f'<g class="s{_NEUTRAL}"><path class="line level" d="M{_LEFT},{height:.1f}H{right}"/>'
             f'<text x="{_LEFT + 4}" y="{height - 5:.1f}">{escape(level[0])}</text></g>'
         )
     parts += ["".join(_series(one, across, up)) for one in series]
@@ -281,17 +287,6 @@ def _extent(one: Series) -> Iterator[tuple[float, float]]:
     yield from one.faint
     yield from ((at, value) for (at, _), bar in zip(one.points, one.bars, strict=False) for value in bar)
     yield from ((at, value) for at, *values in one.band for value in values)
-
-
-def _axes(across: _Scale, up: _Scale) -> Iterator[str]:
-    floor = _HEIGHT - _BOTTOM
-    for tick in up.ticks():
-        yield f'<path class="grid" d="M{_LEFT},{up(tick):.1f}H{_WIDTH - _RIGHT}"/>'
-        yield f'<text x="{_LEFT - 6}" y="{up(tick) + 4:.1f}" text-anchor="end">{_tick_text(tick)}</text>'
-    yield from _axis_across(across, floor, _LEFT, _WIDTH - _RIGHT)
-    middle = (_TOP + floor) / 2
-    place = f'x="12" y="{middle}" transform="rotate(-90 12 {middle})" text-anchor="middle"'
-    yield f"<text {place}>{escape(up.axis.label)}</text>"
 
 
 def _axis_across(across: _Scale, floor: float, left: float, right: float, grid: float | None = None) -> Iterator[str]:

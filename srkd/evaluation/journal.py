@@ -137,16 +137,11 @@ def _grounds(result: Result) -> dict[str, Any]:
 def _same_origin(row: Row, old: Result, new: Result) -> bool:
     """Whether the row's model and set are there, then and now, as the same files."""
 
-    def stamp(result: Result, name: str) -> Any:
-        return next((record.get("stamp", "") for record in result.sets if record.get("name") == name), None)
+    def stamp(result: Result) -> str:
+        return next((record.get("stamp", "") for record in result.sets if record.get("name") == row.set), "")
 
-    weights, files = new.record(row.model).get("sha256"), stamp(new, row.set)
-    return (
-        bool(weights or row.model == BICUBIC)
-        and weights == old.record(row.model).get("sha256")
-        and bool(files)
-        and files == stamp(old, row.set)
-    )
+    weights, then = (result.record(row.model).get("sha256") for result in (new, old))
+    return (row.model == BICUBIC or bool(weights)) and weights == then and stamp(new) == stamp(old) != ""
 
 
 def _line(entry: dict[str, Any]) -> str:

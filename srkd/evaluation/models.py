@@ -168,6 +168,7 @@ def candidates(
     """
     first = protocols[0]
     found = [Candidate(BICUBIC, 1.0, bicubic(first.scale), 0, 0)]
+    black = first.prepare(np.zeros((8 * first.scale, 8 * first.scale, 3), np.uint8)).lq
     for model in models:
         if model.network is None:
             continue
@@ -181,17 +182,10 @@ def candidates(
             network, ensemble = model.network, first.self_ensemble
             upscaler = upscaler_at(network, width, device=str(device), tile=tile, self_ensemble=ensemble)
             upscale = with_upscaler(upscaler)
-            upscale(_warm_up(first))  # the first call pays for allocation and the choice of algorithms
-            found.append(
-                Candidate(
-                    tabled_name(model, first),
-                    width,
-                    upscale,
-                    parameters(upscaler.network),
-                    multi_adds_720p(upscaler.network),
-                    bounded=upscaler.network.receptive_field is not None,
-                )
-            )
+            upscale(black)  # the first call pays for allocation and the choice of algorithms
+            at = upscaler.network
+            counts = parameters(at), multi_adds_720p(at)
+            found.append(Candidate(tabled_name(model, first), width, upscale, *counts, at.receptive_field is not None))
     return found
 
 
@@ -259,7 +253,10 @@ def multi_adds_720p(network: Network) -> int | None:
 
     None for a foreign network that cannot run without values.
     """
-    return counted(network, _count_720p)
+    whole = 720 % network.scale == 1280 % network.scale == 0
+    shrink = network.scale if whole else 1
+    count = counted(network, lambda net: multi_adds(net, height=720 // shrink, width_px=1280 // shrink))
+    return count if whole or count is None else round(count / network.scale**2)
 
 
 Count = TypeVar("Count")
@@ -273,19 +270,6 @@ def counted(network: Network, count: Callable[[Network], Count]) -> Count | None
         return count(network)
     except Exception as error:  # foreign code that looks at values fails in its own way
         reason = str(error).strip().split("\n")[0][:160]
-        log.info(
-            "the multi-adds of %s cannot be counted (%s: %s).", type(network).__name__, type(error).__name__, reason
-        )
+        kinds = type(network).__name__, type(error).__name__
+        log.info("the multi-adds of %s cannot be counted (%s: %s).", *kinds, reason)
         return None
-
-
-def _count_720p(network: Network) -> int:
-    scale = network.scale
-    if 720 % scale == 0 and 1280 % scale == 0:
-        return multi_adds(network, height=720 // scale, width_px=1280 // scale)
-    return round(multi_adds(network, height=720, width_px=1280) / scale**2)
-
-
-def _warm_up(protocol: Protocol) -> NDArray[Any]:
-    size = 8 * protocol.scale
-    return protocol.prepare(np.zeros((size, size, 3), np.uint8)).lq

@@ -6,7 +6,6 @@ Figures of two protocols don't compare: RGB and Y are 1.9 dB apart, `y` and `pap
 from __future__ import annotations
 
 import dataclasses
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
@@ -35,8 +34,8 @@ class Sample(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Protocol(ABC):
-    """A named way of evaluating at one `scale`.
+class Protocol:
+    """A named way of evaluating at one `scale`: this one on 8-bit images.
 
     Attributes:
         scale: the upscaling factor.
@@ -50,10 +49,12 @@ class Protocol(ABC):
     name: ClassVar[str]
     for_luma_networks: ClassVar[bool] = False
     """Whether only Y-channel networks (and bicubic) can be evaluated."""
+    test_y_channel: ClassVar[bool] = True
+    """Whether PSNR and SSIM are of Y, or else of RGB."""
 
-    @abstractmethod
     def prepare(self, gt: NDArray[np.uint8], lq: NDArray[np.uint8] | None = None) -> Sample:
-        """Make the sample of a ground truth, RGB [H, W, 3]; `lq` where the low-resolution image is given."""
+        """Mod-crop a ground truth, RGB [H, W, 3], and shrink it with rounding to 8 bits where `lq` is not given."""
+        return rounded_sample(gt, lq, self.scale)
 
     def sample(self, gt: NDArray[np.uint8], lq: NDArray[np.uint8] | None, name: str) -> Sample:
         """`prepare`, where `lq` is not given with that of the degradation for the image called `name`.
@@ -65,13 +66,16 @@ class Protocol(ABC):
             lq = degrade(gt, self.degradation, scale=self.scale, name=name)
         return self.prepare(gt, lq)
 
-    @abstractmethod
     def score(self, sr: Array, gt: Array) -> dict[str, float]:
         """Metrics by name of a result against `Sample.gt`; an infinite PSNR is `math.inf`."""
+        both = {"psnr": psnr, "ssim": ssim}.items()
+        return {name: of(sr, gt, crop_border=self.scale, test_y_channel=self.test_y_channel) for name, of in both}
 
-    @abstractmethod
     def describe(self) -> str:
         """One line that belongs under every table."""
+        images = f"LR {self.lr_words()} of the mod-cropped HR, LR and SR rounded to 8 bits"
+        channels = "Y of BT.601" if self.test_y_channel else "RGB channels"
+        return f"{self.name}: ×{self.scale}, {channels}, crop border {self.scale}, {images}, {self._ensemble()}"
 
     def columns(self) -> list[str]:
         """Names of the metrics."""
@@ -104,11 +108,15 @@ class Protocol(ABC):
             return f"DN (MATLAB bicubic, then noise of σ {sigma:g}, seed {made.seed})"
         return f"BD (Gaussian blur of σ {sigma:g}, then one pixel of every {self.scale} × {self.scale})"
 
-    def _images(self) -> str:
-        return f"LR {self.lr_words()} of the mod-cropped HR, LR and SR rounded to 8 bits"
-
     def _ensemble(self) -> str:
         return "with self-ensemble" if self.self_ensemble else "without self-ensemble"
+
+
+@dataclass(frozen=True)
+class Y(Protocol):
+    """What tables quote today: BT.601 Y (16..235, not rounded) of 8-bit images, crop border = scale, float64."""
+
+    name: ClassVar[str] = "y"
 
 
 @dataclass(frozen=True)
@@ -118,40 +126,9 @@ class RGB(Protocol):
     name: ClassVar[str] = "rgb"
     test_y_channel: ClassVar[bool] = False
 
-    def prepare(self, gt: NDArray[np.uint8], lq: NDArray[np.uint8] | None = None) -> Sample:
-        """Mod-crop, and shrink with rounding to 8 bits where `lq` is not given."""
-        return rounded_sample(gt, lq, self.scale)
-
-    def score(self, sr: Array, gt: Array) -> dict[str, float]:
-        """PSNR and SSIM of the 8-bit images."""
-        return {
-            "psnr": psnr(sr, gt, crop_border=self.scale, test_y_channel=self.test_y_channel),
-            "ssim": ssim(sr, gt, crop_border=self.scale, test_y_channel=self.test_y_channel),
-        }
-
-    def describe(self) -> str:
-        """One line."""
-        return f"rgb: ×{self.scale}, RGB channels, crop border {self.scale}, {self._images()}, {self._ensemble()}"
-
     def unlike_tables(self) -> list[str]:
         """RGB in place of Y."""
         return ["PSNR and SSIM are of RGB; papers' tables print those of Y (BT.601), on Set5 about 1.9 dB higher."]
-
-
-@dataclass(frozen=True)
-class Y(RGB):
-    """What tables quote today: BT.601 Y (16..235, not rounded) of 8-bit images, crop border = scale, float64."""
-
-    name: ClassVar[str] = "y"
-    test_y_channel: ClassVar[bool] = True
-
-    def describe(self) -> str:
-        """One line."""
-        return f"y: ×{self.scale}, Y of BT.601, crop border {self.scale}, {self._images()}, {self._ensemble()}"
-
-    def unlike_tables(self) -> list[str]:
-        """Nothing."""
-        return []
 
 
 @dataclass(frozen=True)
@@ -204,20 +181,18 @@ class Chosen(Protocol):
 
     def kinds(self) -> dict[str, Metric]:
         """As the registered metrics say, or the option file."""
-        found = {name: metric_of(name, METRICS.get(kind)) for name, (kind, _) in self.metrics.items()}
-        lower = {name: True for name, better in self.better.items() if better == "lower"}
-        return {name: dataclasses.replace(metric, lower_better=lower.get(name, metric.lower_better))
-                for name, metric in found.items()}  # fmt: skip
+        found: dict[str, Metric] = {}
+        for name, (kind, _) in self.metrics.items():
+            metric = metric_of(name, METRICS.get(kind))
+            is_lower = metric.lower_better or self.better.get(name) == "lower"
+            found[name] = dataclasses.replace(metric, lower_better=is_lower)
+        return found
 
     def record(self) -> dict[str, Any]:
         """Without what decides about no number."""
         record = super().record()
         del record["better"]
         return record
-
-    def prepare(self, gt: NDArray[np.uint8], lq: NDArray[np.uint8] | None = None) -> Sample:
-        """As `y`."""
-        return rounded_sample(gt, lq, self.scale)
 
     def score(self, sr: Array, gt: Array) -> dict[str, float]:
         """Every metric."""
@@ -239,7 +214,7 @@ class Chosen(Protocol):
         return [f"{', '.join(odd)}: not comparable with {tables}."] if odd else []
 
 
-_PROTOCOLS: dict[str, type[Y] | type[PaperY] | type[RGB]] = {kind.name: kind for kind in (Y, PaperY, RGB)}
+_PROTOCOLS: dict[str, type[Protocol]] = {kind.name: kind for kind in (Y, PaperY, RGB)}
 PROTOCOLS = tuple(_PROTOCOLS)
 
 

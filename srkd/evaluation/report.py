@@ -99,18 +99,16 @@ def render(report: Report) -> str:
     scenes, left_out = _scenes(results, report.scenes)
     return page.from_string(text["report.html"]).render(
         title=" · ".join(path.parent.name if path.stem == "benchmark" else path.stem for path in paths),
-        files=[str(path) for path in paths],
         version=__version__,
-        count=_count,
+        count=lambda value: short_number(value) if value else "–",
+        key=lambda name: Markup(key(results.styles[name])),
+        origin=_origin,
         results=results,
+        report=report,
         policy=f"default-src 'none'; img-src data:; style-src {_digest(style)}; script-src {_digest(script)}; "
         "base-uri 'none'; form-action 'none'",
         style=Markup(style),
         script=Markup(script),
-        models=[
-            {"name": name, "short": results.short[name], "key": Markup(key(results.styles[name])), **_origin(arms[0])}
-            for name, arms in results.models.items()
-        ],
         summary=_summary(results),
         rows=_rows(results),
         differences=difference_charts(results),
@@ -123,8 +121,6 @@ def render(report: Report) -> str:
         scenes=scenes,
         heat=_heat_stops(),
         curves=training_charts([one.run for one in report.experiments if one.run], results.styles),
-        experiments=[one for one in report.experiments if one.options],
-        environments=[(file.path, file.environment) for file in results.files],
         notes=[*results.notes, *report.notes, *left_out],
     )
 
@@ -136,24 +132,14 @@ def data_uri(image: RGB8, *, exact: bool = True) -> str:
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def _count(value: float | None) -> str:
-    return short_number(value) if value else "–"
-
-
 def _digest(text: str) -> str:
     written = text.encode("utf-8", "backslashreplace")  # as `atomic_write_text`
     return f"'sha256-{base64.b64encode(hashlib.sha256(written).digest()).decode('ascii')}'"
 
 
-def _origin(arm: Arm) -> dict[str, Any]:
+def _origin(arm: Arm) -> str:
     record = arm.runs[0].record
-    parts = [f"{word} {record[word]}" for word in ("method", "iter", "key") if record.get(word) is not None]
-    return {"path": str(record.get("path") or ""), "origin": ", ".join(parts), "runs": len(arm.runs)}
-
-
-def _named(results: Gathered, test_set: str, arm: Arm) -> dict[str, Any]:
-    """What every line of a table on an arm has."""
-    return {"set": test_set, "model": arm.name, "width": arm.width, "key": Markup(key(results.styles[arm.name]))}
+    return ", ".join(f"{word} {record[word]}" for word in ("method", "iter", "key") if record.get(word) is not None)
 
 
 def _summary(results: Gathered) -> list[dict[str, Any]]:
@@ -166,7 +152,14 @@ def _summary(results: Gathered) -> list[dict[str, Any]]:
             runs = {column: arm.means(name, column) for column in results.metrics}
             costs = {what: arm.cost(what, name) for what in ("params", "multi_adds", "seconds")}
             images = min(len(run.of(name)) for run in arm.runs)
-            line = {**_named(results, name, arm), **costs, "n": images, "runs": len(arm.runs)}
+            line: dict[str, Any] = {
+                "set": name,
+                "model": arm.name,
+                "width": arm.width,
+                **costs,
+                "n": images,
+                "runs": len(arm.runs),
+            }
             line["means"] = {column: float(np.mean(own)) if own else None for column, own in runs.items()}
             line["texts"] = {column: _plus_minus(results.metric(column), own) for column, own in runs.items()}
             if any(runs.values()):
@@ -197,7 +190,7 @@ def _rows(results: Gathered) -> list[dict[str, Any]]:
             for row in arm.runs[0].of(name):
                 texts = [(metric.text(means.get(row.image)), means.get(row.image)) for metric, means in own]
                 line = {"image": row.image, "values": texts, "seconds": row.seconds}
-                found.append({**_named(results, name, arm), **line})
+                found.append({"set": name, "model": arm.name, "width": arm.width, **line})
     return found
 
 
@@ -216,7 +209,7 @@ def _extremes(results: Gathered) -> list[dict[str, Any]]:
             line = {"worst": texts[:FEW], "best": texts[::-1][:FEW], "n": len(gains)}
             if gains:
                 line["behind"] = sum(gain < 0 for gain, _ in gains)
-                found.append({**_named(results, name, arm), **line})
+                found.append({"set": name, "model": arm.name, "width": arm.width, **line})
     return found
 
 
@@ -225,17 +218,16 @@ def _scenes(results: Gathered, scenes: Sequence[Scene]) -> tuple[list[dict[str, 
     found: list[dict[str, Any]] = []
     room = PICTURE_BYTES
     for scene in scenes:
-        shots = [
+        shots: list[dict[str, Any]] = [
             {
-                **{"model": shot.model, "label": shot.label, "caption": shot.caption},
-                "key": Markup(key(results.styles[shot.model])) if shot.model else "",
+                "shot": shot,
                 "picture": data_uri(shot.pixels),
-                "errors": data_uri(shot.errors) if shot.errors is not None else "",
+                "errors": "" if shot.errors is None else data_uri(shot.errors),
             }
             for shot in scene.shots
         ]
         thumbnail = data_uri(scene.thumbnail, exact=False)
-        room -= len(thumbnail) + sum(len(shot["picture"]) + len(shot["errors"]) for shot in shots)
+        room -= len(thumbnail) + sum(len(one["picture"]) + len(one["errors"]) for one in shots)
         if room < 0:
             break
         found.append({"scene": scene, "shots": shots, "thumbnail": thumbnail})

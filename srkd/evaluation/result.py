@@ -164,6 +164,23 @@ def mean(values: Sequence[float]) -> float:
     return math.inf if math.inf in values else float(np.mean(values))
 
 
+def summarise(
+    rows: Sequence[Row],
+    test_set: str,
+    n_expected: int,
+    model: str,
+    width: float,
+    params: int | None = None,
+    multi_adds: int | None = None,
+) -> Summary:
+    """Means of the rows of one set that are of one model and width; an infinite PSNR makes the mean infinite."""
+    own = [row for row in rows if (row.set, row.model, row.width) == (test_set, model, width)]
+    metrics = {name: mean([row.metrics[name] for row in own]) for name in (own[0].metrics if own else ())}
+    seconds = [row.seconds for row in own if row.seconds is not None]
+    cost = params, multi_adds, mean(seconds) if seconds else None
+    return Summary(test_set, model, width, len(own), n_expected, metrics, *cost)
+
+
 def flat(item: Row | Summary) -> dict[str, Any]:
     """Metrics beside the other values, and the infinite ones as null."""
     entry = asdict(item)

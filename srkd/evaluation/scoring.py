@@ -5,11 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from srkd.evaluation.protocols import Protocol
-from srkd.evaluation.result import Failure, Result, Row, Summary, mean
+from srkd.evaluation.result import Failure, Result, Row, summarise
 from srkd.evaluation.sets import find_set
 from srkd.imaging.files import list_images, read_image, to_rgb8
 from srkd.provenance import environment
@@ -28,7 +25,9 @@ def pair_names(sr: list[str], gt: list[str]) -> dict[str, str]:
     """
     partners: dict[str, list[str]] = {name: [] for name in gt}
     for name in sr:
-        owners = [owner for owner in gt if name == owner or (name.startswith(owner) and _is_suffix(name, owner))]
+        owners = [
+            owner for owner in gt if name == owner or (name.startswith(owner) and _SUFFIX.fullmatch(name[len(owner) :]))
+        ]
         if owners:
             partners[max(owners, key=len)].append(name)
     problems = [f"{name}: missing" for name, found in partners.items() if not found]
@@ -39,10 +38,6 @@ def pair_names(sr: list[str], gt: list[str]) -> dict[str, str]:
             f"(_anything, x4): {'; '.join(problems)}."
         )
     return {name: found[0] for name, found in partners.items()}
-
-
-def _is_suffix(name: str, owner: str) -> bool:
-    return _SUFFIX.fullmatch(name[len(owner) :]) is not None
 
 
 def score_folder(sr_dir: str | Path, gt_dir: str, *, protocol: Protocol, name: str | None = None) -> Result:
@@ -64,7 +59,8 @@ def score_folder(sr_dir: str | Path, gt_dir: str, *, protocol: Protocol, name: s
             gt = protocol.sample(truth.read(index)[0], None, image).gt
             sr = to_rgb8(read_image(files[pairs[image]]))
             if sr.shape != gt.shape:
-                wrong.append(f"{files[pairs[image]].name} is {_size(sr)}, {image} is {_size(gt)}")
+                sizes = [f"{one.shape[0]}×{one.shape[1]}" for one in (sr, gt)]
+                wrong.append(f"{files[pairs[image]].name} is {sizes[0]}, {image} is {sizes[1]}")
                 continue
             result.rows.append(Row(truth.name, image, name, 1.0, protocol.score(sr, gt), None))
         except InputError as error:
@@ -74,11 +70,5 @@ def score_folder(sr_dir: str | Path, gt_dir: str, *, protocol: Protocol, name: s
             f"results must have the size of the ground truth cut to a multiple of {protocol.scale} (height×width): "
             f"{'; '.join(wrong)}."
         )
-    names = result.rows[0].metrics if result.rows else ()
-    means = {metric: mean([row.metrics[metric] for row in result.rows]) for metric in names}
-    result.summary.append(Summary(truth.name, name, 1.0, len(result.rows), len(truth.images), means, None, None, None))
+    result.summary.append(summarise(result.rows, truth.name, len(truth.images), name, 1.0))
     return result
-
-
-def _size(image: NDArray[np.uint8]) -> str:
-    return f"{image.shape[0]}×{image.shape[1]}"

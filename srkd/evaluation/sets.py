@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srkd.imaging.files import IMAGE_SUFFIXES, list_images, read_image, to_rgb8
-from srkd.missing import here
 from srkd.types import InputError, did_you_mean
 
 UInt8 = NDArray[np.uint8]
@@ -73,16 +72,13 @@ def find_set(name: str, *, given_lr: int | None = None) -> TestSet:
         return _open(Path(name), given_lr)
     root = datasets_root()
     known = _known_name(name)
-    tried: list[str] = []
-    for candidate in _KNOWN[known] if known else (name,):
-        tried.append(str(root / candidate))
-        for below in _BELOW:
-            folder = _below(root, below + candidate)
-            if folder is not None:
-                return _open(folder, given_lr, name=known)
+    places = _KNOWN[known] if known else (name,)
+    if folder := _found(root, places):
+        return _open(folder, given_lr, name=known)
+    tried = " or ".join(str(root / place) for place in places)
     raise InputError(
-        f"there is no test set {name!r}: it is no folder, nor is there {' or '.join(tried)} (in any case) with images "
-        f"in {'/, '.join(_INSIDE)}/ or directly.{did_you_mean(name, (*_KNOWN, *here(Path(), Path.is_dir)))} "
+        f"there is no test set {name!r}: it is no folder, nor is there {tried} (in any case) with images "
+        f"in {'/, '.join(_INSIDE)}/ or directly.{did_you_mean(name, _KNOWN)} "
         f"Known names: {', '.join(_KNOWN)}; $SRKD_DATASETS names another folder than datasets/."
     )
 
@@ -95,14 +91,7 @@ def datasets_root() -> Path:
 def known_sets() -> dict[str, Path]:
     """The known sets that are there, with their folders."""
     root = datasets_root()
-    found = {
-        name: folder
-        for name, places in _KNOWN.items()
-        for below in reversed(_BELOW)
-        for place in reversed(places)  # the first of several counts, as in `find_set`
-        if (folder := _below(root, below + place)) is not None
-    }
-    return {name: found[name] for name in _KNOWN if name in found}
+    return {name: folder for name, places in _KNOWN.items() if (folder := _found(root, places))}
 
 
 def usual_size(name: str) -> int | None:
@@ -139,9 +128,10 @@ def _state(path: Path) -> tuple[str, int, int]:
 
 
 def _open(folder: Path, given_lr: int | None, name: str | None = None) -> TestSet:
-    name = name or _name_of(folder)
-    inner = folder.name.lower() in [inside.lower() for inside in _INSIDE]
-    around = folder.resolve().parent if inner else folder
+    real, inside = folder.resolve(), [part.lower() for part in _INSIDE]
+    named = (real.parent if real.name.lower() in inside else real).name
+    name = name or _known_name(named) or named
+    around = real.parent if folder.name.lower() in inside else folder
     images = next((below for inside in _INSIDE if (below := _below(folder, inside)) is not None), folder)
     if images == folder and not any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir()):
         raise InputError(f"the test set {folder} has no image, neither in {'/, '.join(_INSIDE)}/ nor directly.")
@@ -163,17 +153,15 @@ def _lr_files(folder: Path, names: Sequence[str], scale: int) -> dict[str, Path]
     return {name: path for name, path in files.items() if path is not None}
 
 
-def _name_of(folder: Path) -> str:
-    folder = folder.resolve()
-    named = folder.parent if folder.name.lower() in [inside.lower() for inside in _INSIDE] else folder
-    return _known_name(named.name) or named.name
-
-
 def _known_name(name: str) -> str | None:
-    for known, places in _KNOWN.items():
-        if name.lower() in [known.lower(), *(place.lower() for place in places)]:
-            return known
-    return None
+    spelled = {spelling.lower(): known for known, places in _KNOWN.items() for spelling in (known, *places)}
+    return spelled.get(name.lower())
+
+
+def _found(root: Path, places: Sequence[str]) -> Path | None:
+    """The first of some places that is there, below the folder of data sets."""
+    folders = (_below(root, below + place) for place in places for below in _BELOW)
+    return next((folder for folder in folders if folder), None)
 
 
 def _below(root: Path, place: str) -> Path | None:

@@ -94,17 +94,15 @@ def difference(a: ArrayLike, b: ArrayLike, *, pairs: bool) -> Estimate:
         b: likewise of the arm.
         pairs: whether column k of both is one seed. One column alone is compared with each of the other side's.
     """
-    first, second = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    paired_up = pairs or 1 in (first.shape[1], second.shape[1])
-    sides = [second - first] if paired_up else [second, first]
-    mean = float(second.mean() - first.mean())
-    if len(first) == 1:
+    sides = _sides(a, b, pairs)
+    n, mean = len(sides[0]), float(np.asarray(b, np.float64).mean() - np.asarray(a, np.float64).mean())
+    if n == 1:
         return Estimate(mean, None, None, 1.0, "images")
     images, seeds, rest = _variances(sides)
     n_seeds = min(side.shape[1] for side in sides)
     if n_seeds == 1:
-        return _estimate(mean, images, "images", has_interval=len(first) >= LEAST)
-    has_interval = min(len(first), n_seeds) >= LEAST
+        return _estimate(mean, images, "images", has_interval=n >= LEAST)
+    has_interval = min(n, n_seeds) >= LEAST
     both = _estimate(mean, crossed(images, seeds, rest), "images and seeds", has_interval=has_interval)
     over_seeds = _estimate(mean, combined(seeds), "seeds", has_interval=has_interval)
     found = over_seeds if over_seeds.p > both.p else both
@@ -112,11 +110,16 @@ def difference(a: ArrayLike, b: ArrayLike, *, pairs: bool) -> Estimate:
     return Estimate(mean, found.low, found.high, found.p, found.basis, interval)
 
 
+def _sides(a: ArrayLike, b: ArrayLike, pairs: bool) -> list[Floats]:
+    """What is independent: the differences, where columns belong together, or else both arms."""
+    first, second = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    return [second - first] if pairs or 1 in (first.shape[1], second.shape[1]) else [second, first]
+
+
 def spread_of(a: ArrayLike, b: ArrayLike, *, pairs: bool) -> Spread | None:
     """What the differences vary by (see `difference`); None with fewer than two images or seeds."""
-    first, second = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    sides = [second - first] if pairs or 1 in (first.shape[1], second.shape[1]) else [second, first]
-    n = len(first)
+    sides = _sides(a, b, pairs)
+    n = len(sides[0])
     if n < 2 or any(side.shape[1] < 2 for side in sides):
         return None
     images, seeds, rest = _variances(sides)
