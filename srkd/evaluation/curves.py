@@ -15,8 +15,7 @@ METRICS_FILE = "metrics.jsonl"
 Points = list[tuple[float, float]]
 """(iteration, value), in the order of the file."""
 
-_NO_LOSS = ("kind", "iter", "lr", "seconds", "data_seconds")
-_NO_METRIC = ("kind", "iter", "set", "width")
+_NO_VALUES = {"train": ("kind", "iter", "lr", "seconds", "data_seconds"), "val": ("kind", "iter", "set", "width")}
 
 
 @dataclass(frozen=True)
@@ -62,16 +61,13 @@ def thinned(points: Points, most: int = 300) -> Points:
 
 
 def _add(run: Run, entry: dict[str, Any]) -> None:
-    iteration = float(entry["iter"])
-    if entry["kind"] == "train":
-        named = {name: run.losses.setdefault(name, []) for name in entry if name not in _NO_LOSS}
-    elif entry["kind"] == "val":
-        place = (str(entry["set"]), float(entry["width"]))
-        named = {
-            name: run.validation.setdefault((place[0], name, place[1]), []) for name in entry if name not in _NO_METRIC
-        }
-    else:
-        return
-    for name, points in named.items():
-        if entry[name] is not None:
-            points.append((iteration, float(entry[name])))
+    iteration, kind = float(entry["iter"]), entry["kind"]
+    for name, value in entry.items() if kind in _NO_VALUES else ():
+        if name in _NO_VALUES[kind]:
+            continue
+        if kind == "train":
+            points = run.losses.setdefault(name, [])
+        else:
+            points = run.validation.setdefault((str(entry["set"]), name, float(entry["width"])), [])
+        if value is not None:
+            points.append((iteration, float(value)))
