@@ -24,8 +24,8 @@ import numpy as np
 
 from srkd.atomic import atomic_write_text
 from srkd.evaluation.arms import Arm, read_arms
-from srkd.evaluation.charts import Interval, intervals, standalone
 from srkd.evaluation.compare import Comparison, compare
+from srkd.evaluation.report.charts import Interval, intervals, standalone
 from srkd.evaluation.result import Result, read_result
 from srkd.evaluation.statistics import Estimate, power, seeds_needed
 from srkd.evaluation.words import EFFECT, seed_by_seed, sentence

@@ -71,7 +71,7 @@ def iteration(size: Values, args: argparse.Namespace, folder: Path) -> Values:
 
 def chart_of(rows: list[Values]) -> str:
     """Seconds of an iteration against each size, as SVG."""
-    from srkd.evaluation.charts import Axis, Series, chart, standalone
+    from srkd.evaluation.report.charts import Axis, Series, chart, standalone
 
     charts = []
     for number, axis in enumerate(dict.fromkeys(row["axis"] for row in rows)):

@@ -109,7 +109,7 @@ def perform(job: Job) -> int:
 
     from srkd.evaluation.benchmark import benchmarks, columns_of
     from srkd.evaluation.journal import Journal, plain
-    from srkd.evaluation.perceptual import perceptual_column
+    from srkd.evaluation.lpips import perceptual_column
     from srkd.evaluation.result import BICUBIC
     from srkd.evaluation.tables import write_result
     from srkd.imaging.files import write_image

@@ -25,8 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read, draw, write."""
     from srkd.atomic import atomic_write_text
-    from srkd.evaluation import charts, drawn, figures
-    from srkd.evaluation.curves import read_run
+    from srkd.evaluation.report import charts, drawn, figures
+    from srkd.evaluation.report.curves import read_run
 
     suffix = args.output.suffix.lower()
     if suffix not in (".svg", *drawn.SUFFIXES):

@@ -22,7 +22,7 @@ from srkd.cli.display import bar, say, warn
 from srkd.types import InputError
 
 if TYPE_CHECKING:
-    from srkd.evaluation.report import Report
+    from srkd.evaluation.report.page import Report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,9 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read, take the pictures, write."""
     from srkd.atomic import atomic_write_text
-    from srkd.evaluation.gather import gather
-    from srkd.evaluation.pictures import take_pictures
-    from srkd.evaluation.report import Report, find_experiments, render
+    from srkd.evaluation.report.gather import gather
+    from srkd.evaluation.report.page import Report, find_experiments, render
+    from srkd.evaluation.report.pictures import take_pictures
     from srkd.inference.device import choose_device
 
     if args.output is None and args.strips is None:

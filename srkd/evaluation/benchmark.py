@@ -9,8 +9,8 @@ import torch
 
 from srkd.evaluation.comparability import below_bicubic, reservations
 from srkd.evaluation.journal import Journal
+from srkd.evaluation.lpips import PerceptualColumn
 from srkd.evaluation.models import Model, candidates, tabled_name, untrained_widths
-from srkd.evaluation.perceptual import PerceptualColumn
 from srkd.evaluation.pipeline import Line, OnImage, Run
 from srkd.evaluation.protocols import Protocol
 from srkd.evaluation.result import BICUBIC, Result, key_of, mean, summarise

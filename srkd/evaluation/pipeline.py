@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from srkd.evaluation.comparability import RE_DERIVED, lr_likeness
 from srkd.evaluation.journal import Journal
+from srkd.evaluation.lpips import PerceptualColumn
 from srkd.evaluation.models import Candidate
-from srkd.evaluation.perceptual import PerceptualColumn
 from srkd.evaluation.protocols import Protocol, Sample
 from srkd.evaluation.result import Failure, Key, Result, Row, key_of
 from srkd.evaluation.sets import TestSet

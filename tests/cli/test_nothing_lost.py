@@ -249,10 +249,10 @@ class Nearness:
 
 
 def test_a_column_that_was_there_is_not_dropped(checkpoint, small, tmp_path, capsys, monkeypatch):
-    from srkd.evaluation.perceptual import PerceptualColumn
+    from srkd.evaluation.lpips import PerceptualColumn
 
     column = PerceptualColumn({"backbone": "alex", "version": "0.1", "file": "x", "sha256": "0"}, Nearness())
-    monkeypatch.setattr("srkd.evaluation.perceptual.perceptual_column", lambda *_, **__: column)
+    monkeypatch.setattr("srkd.evaluation.lpips.perceptual_column", lambda *_, **__: column)
     out = tmp_path / "x.json"
     assert benchmark(checkpoint, small, out, "--lpips", "alex") == 0
     assert benchmark(checkpoint, small, out, "--lpips", "alex") == 0

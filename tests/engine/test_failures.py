@@ -17,7 +17,7 @@ from srkd.engine.finite import NonFiniteLossError, check_weights
 from srkd.engine.logging import RunLog
 from srkd.engine.sinks import MetricsFile, TensorBoard
 from srkd.engine.validation import Validator
-from srkd.evaluation.curves import read_run
+from srkd.evaluation.report.curves import read_run
 from srkd.methods.supervised import Supervised
 from srkd.networks.edsr import EDSR
 from srkd.networks.weights import load_network

@@ -8,8 +8,8 @@ from PIL import Image
 from reference import super_resolve
 
 from srkd.evaluation.benchmark import benchmark, benchmarks
+from srkd.evaluation.lpips import PerceptualColumn
 from srkd.evaluation.models import Model
-from srkd.evaluation.perceptual import PerceptualColumn
 from srkd.evaluation.protocols import protocol_of
 from srkd.evaluation.sets import TestSet, find_set
 from srkd.imaging.resize import imresize

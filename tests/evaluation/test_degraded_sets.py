@@ -9,9 +9,9 @@ from srkd.cli import main
 from srkd.data.degradation import Degradation, add_noise, jpeg
 from srkd.data.paired_image import PairedImageDataset
 from srkd.evaluation.benchmark import benchmark
-from srkd.evaluation.gather import gather
-from srkd.evaluation.pictures import take_pictures
 from srkd.evaluation.protocols import degradation_of, protocol_of
+from srkd.evaluation.report.gather import gather
+from srkd.evaluation.report.pictures import take_pictures
 from srkd.evaluation.result import read_result
 from srkd.evaluation.sets import TestSet
 from srkd.evaluation.tables import write_result

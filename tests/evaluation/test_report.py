@@ -20,11 +20,11 @@ from PIL import Image
 from reports import HOSTILE, result_file, tiny_report
 
 from srkd.cli import main
-from srkd.evaluation.charts import Axis, Interval, Series, chart, intervals, standalone
-from srkd.evaluation.curves import Run, read_run, thinned
-from srkd.evaluation.figures import training
-from srkd.evaluation.gather import gather, short_names
-from srkd.evaluation.pictures import choose_images
+from srkd.evaluation.report.charts import Axis, Interval, Series, chart, intervals, standalone
+from srkd.evaluation.report.curves import Run, read_run, thinned
+from srkd.evaluation.report.figures import training
+from srkd.evaluation.report.gather import gather, short_names
+from srkd.evaluation.report.pictures import choose_images
 from srkd.evaluation.result import Row
 from srkd.imaging.crops import Window, best_window, captioned, cut, difference, heat, side_by_side
 from srkd.types import InputError

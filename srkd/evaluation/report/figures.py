@@ -12,9 +12,9 @@ import numpy as np
 from markupsafe import Markup
 
 from srkd.evaluation.arms import Arm
-from srkd.evaluation.charts import Axis, Interval, Series, chart, intervals
-from srkd.evaluation.curves import Points, Run, thinned
-from srkd.evaluation.gather import Gathered, short_names
+from srkd.evaluation.report.charts import Axis, Interval, Series, chart, intervals
+from srkd.evaluation.report.curves import Points, Run, thinned
+from srkd.evaluation.report.gather import Gathered, short_names
 from srkd.table import short_number
 
 Figure = dict[str, Any]

@@ -1,4 +1,4 @@
-"""Training curves by matplotlib, for papers and slides: PDF and PNG. SVG needs nothing (`srkd.evaluation.charts`)."""
+"""Training curves by matplotlib, for papers and slides: PDF and PNG. SVG needs nothing (`charts`)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from srkd.atomic import atomic_path
-from srkd.evaluation.charts import COLOURS, Axis, Series
+from srkd.evaluation.report.charts import COLOURS, Axis, Series
 from srkd.types import InputError
 
 SUFFIXES = (".pdf", ".png")

@@ -5,8 +5,8 @@ import torch
 from torchvision import models
 
 from srkd.data.sources import Source
-from srkd.evaluation import perceptual
-from srkd.evaluation.perceptual import BACKBONES, perceptual_column
+from srkd.evaluation import lpips
+from srkd.evaluation.lpips import BACKBONES, perceptual_column
 from srkd.types import InputError
 
 
@@ -35,7 +35,7 @@ def test_weights_are_found_verified_and_recorded(home, folder, monkeypatch):
         perceptual_column("alex")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     source = Source(what="", url="https://x/alexnet-owt-7be5be79.pth", licence="", sha256=digest[:8])
-    monkeypatch.setattr(perceptual, "known_models", lambda: {"alexnet": source})
+    monkeypatch.setattr(lpips, "known_models", lambda: {"alexnet": source})
     column = perceptual_column("alex")
     assert column.metric
     assert column.record == {"backbone": "alex", "version": "0.1", "file": path.name, "sha256": digest}

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from srkd.compat.loading import network_in
 from srkd.data.degradation import Degradation
 from srkd.evaluation.arms import Run
-from srkd.evaluation.gather import Gathered
 from srkd.evaluation.models import Upscale, bicubic, upscaler_at, with_upscaler
 from srkd.evaluation.protocols import PROTOCOLS, Protocol, Sample, protocol_of
+from srkd.evaluation.report.gather import Gathered
 from srkd.evaluation.result import BICUBIC, Row
 from srkd.evaluation.scoring import pair_names
 from srkd.evaluation.sets import TestSet, find_set

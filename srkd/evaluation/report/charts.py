@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from srkd.evaluation.curves import Points
+from srkd.evaluation.report.curves import Points
 from srkd.table import short_number
 
 # (on light, on dark) grounds: after Okabe and Ito's palette for the colour-blind, darkened or lightened until text in

@@ -19,12 +19,12 @@ from PIL import Image
 
 from srkd import __version__
 from srkd.evaluation.arms import Arm
-from srkd.evaluation.charts import key, style_sheet
 from srkd.evaluation.compare import ALL
-from srkd.evaluation.curves import METRICS_FILE, Run, read_run
-from srkd.evaluation.figures import cost_charts, difference_charts, gain_charts, training_charts
-from srkd.evaluation.gather import Gathered
-from srkd.evaluation.pictures import Scene, origin
+from srkd.evaluation.report.charts import key, style_sheet
+from srkd.evaluation.report.curves import METRICS_FILE, Run, read_run
+from srkd.evaluation.report.figures import cost_charts, difference_charts, gain_charts, training_charts
+from srkd.evaluation.report.gather import Gathered
+from srkd.evaluation.report.pictures import Scene, origin
 from srkd.evaluation.statistics import deviation
 from srkd.evaluation.words import notes, sentence, table_of
 from srkd.imaging.crops import RGB8, heat
