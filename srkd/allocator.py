@@ -21,7 +21,7 @@ def tune_allocator() -> bool:
 
     By default every activation of a megabyte or more is mapped, zeroed page by page, used once and unmapped: on a CPU
     that is a third to a half of the time of a training step or a large image. The price is that the process keeps the
-    most it ever needed. It holds for the whole process, so a library does not do it unasked: the command line does,
+    most it ever needed. It holds for the whole process, so a library does not do it by itself: the command line does,
     programs call this function before their first tensor.
 
     Other systems and C libraries, `SRKD_MALLOPT=0`, and an environment that tunes glibc itself (`GLIBC_TUNABLES`) are

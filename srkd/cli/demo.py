@@ -48,7 +48,10 @@ STEPS = (
         "upscale {out}/photos/small -m {model} -o {out}/upscaled --overwrite",
     ),
     ("", "upscale --overwrite --width 0.25 {out}/photos/small -m {model} -o {out}/upscaled_w025"),
-    ("Export the quarter: an ordinary, physically smaller network", "export {model} --width 0.25 -o {exported}"),
+    (
+        "Export the quarter: an ordinary, physically smaller network",
+        "export {model} --width 0.25 -o {exported} --overwrite",
+    ),
 )
 DONE = """
 Done in {minutes:.1f} minutes. Everything lies in {out}/

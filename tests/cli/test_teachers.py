@@ -58,7 +58,7 @@ def test_a_teacher_that_is_gone_or_options_that_are_damaged_are_told(students):
     ]
 
 
-def test_benchmark_adds_the_teacher_unasked(students, folder, tmp_path):
+def test_benchmark_adds_the_teacher_by_itself(students, folder, tmp_path):
     out = tmp_path / "x.json"
     command = ["benchmark", str(students["a"]), "--sets", str(folder), "--widths", "0.5", "-o", str(out)]
     assert main([*command, "--device", "cpu"]) == 0
