@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from srkd import tf32
+from srkd.engine.gradients import unchanged
 from srkd.losses.pixel import L1Loss
 from srkd.methods.base import Method, teacher_use
 from srkd.methods.csd import CSD, NetworkSpace, VGGSpace
@@ -97,7 +98,7 @@ def backward(method: Method, batch: Batch, precision: str, inputs: dict[str, Ten
     with torch.autocast(batch.lq.device.type, PRECISIONS[precision], enabled=precision != "fp32"):
         total = method.total(method(batch), 0.0)
     total.backward()
-    return total
+    return total.detach()
 
 
 def gradient(method: Method) -> Tensor:
@@ -106,24 +107,26 @@ def gradient(method: Method) -> Tensor:
 
 def compared(method: Method, row: list[str]) -> int:
     """The same step on the CPU and on the GPU; how many precisions are too far away."""
-    torch.manual_seed(1)
     inputs = method.inputs(4)
-    loss = float(backward(method, batch_of(method, 4, 12, "cpu"), "fp32", inputs))
+    torch.manual_seed(1)
+    with unchanged(method):  # neither a bank of what was seen, nor what a method draws on the CPU
+        loss = float(backward(method, batch_of(method, 4, 12, "cpu"), "fp32", inputs))
     exact, bad = gradient(method), 0
     method.cuda().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     there = {name: value.cuda() for name, value in inputs.items()}
     for precision, most in MOST.items():
         method.zero_grad(set_to_none=True)
-        got = float(backward(method, batch_of(method, 4, 12, "cuda"), precision, there))
+        with unchanged(method):
+            got = float(backward(method, batch_of(method, 4, 12, "cuda"), precision, there))
         error = ((gradient(method) - exact).norm() / exact.norm()).item()
         row.append(f"{precision}: loss {abs(got / loss - 1):.0e} grad {error:.0e}{'' if error < most else ' !!'}")
         bad += not error < most
     return bad
 
 
-def timed(method: Method, precision: str, steps: int) -> str:
+def timed(method: Method, precision: str, steps: int, size: int, side: int) -> str:
     """Milliseconds of host and device for one step; a hidden wait raises."""
-    batch, there = batch_of(method, 16, 48, "cuda"), {n: v.cuda() for n, v in method.inputs(16).items()}
+    batch, there = batch_of(method, size, side, "cuda"), {n: v.cuda() for n, v in method.inputs(size).items()}
     optimizer = torch.optim.Adam([p for p in method.parameters() if p.requires_grad], lr=1e-6, fused=True)
 
     def step() -> None:
@@ -150,11 +153,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=20, help="timed steps (default: %(default)s)")
     parser.add_argument("--only", nargs="+", metavar="CASE", help="some of the cases")
+    parser.add_argument("--tiny", action="store_true", help="sizes that only show that everything runs")
     args = parser.parse_args()
+    size, side = (4, 8) if args.tiny else (16, 48)
     torch.backends.cudnn.benchmark = True
     bad = 0
     with tempfile.TemporaryDirectory() as folder, tf32.convolutions(tf32=False):
-        for name, make in cases(Path(folder)).items():
+        for name, make in cases(Path(folder), tiny=args.tiny).items():
             if args.only and name not in args.only:
                 continue
             row = [f"{name:14}"]
@@ -163,7 +168,7 @@ def main() -> int:
                 method = make().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
                 bad += compared(method, row) if name != LARGE else 0
                 method.cuda().to(memory_format=torch.channels_last)
-                row += [timed(method, precision, args.steps) for precision in PRECISIONS]
+                row += [timed(method, precision, args.steps, size, side) for precision in PRECISIONS]
             except Exception as error:
                 torch.cuda.set_sync_debug_mode("default")
                 bad += 1

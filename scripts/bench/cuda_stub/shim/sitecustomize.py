@@ -117,7 +117,7 @@ class _Unwatched:
 
 torch.cuda_stub = counters
 atexit.register(time.sleep, 0.2)  # autograd's device thread has to let go of its last graph while there is Python
-warnings.filterwarnings("ignore", message=".*[Oo]verriding a previously registered kernel.*")
+warnings.filterwarnings("ignore", message="(?s).*[Oo]verriding a previously registered kernel.*")
 torch.cuda_stub_library = torch.library.Library("aten", "IMPL")  # kept: it unregisters when it is collected
 torch.cuda_stub_library.impl("convolution", _convolution, "CUDA")
 torch.cuda_stub_library.impl("convolution_backward", _convolution_backward, "CUDA")
