@@ -5,7 +5,7 @@
 
 1: is it right (every method against the CPU, one training in each precision)? 2: resuming, upscaling, Set5 against the
 CPU. 3 and 4: the benchmarks, and a profile. 5: the distillation table. Wheels in WHEELS are put into a folder of their
-own, nothing is installed. A step that fails, or takes longer than its share of the time, is named, and the others go on.
+own, nothing is installed. A step that fails, or takes longer than its share of the time, is named; the others go on.
 Needs datasets/Set5, datasets/train/bsds399 and datasets/train/t90. Results go to $OUT, or to first_run/.
 """
 
@@ -180,7 +180,7 @@ def call_4(run: Run) -> None:
 
 def call_5(run: Run) -> None:
     """The distillation table, as far as the time goes; the same call goes on."""
-    command = ["scripts/reproduce/distillation.py", "--scale", 4, "--seeds", 0 if run.tiny else "0,1,2"]
+    command = ["scripts/reproduce/distillation.py", "--scale", 4, "--seeds", 0 if run.tiny else "0,1,2", "--jobs", 3]
     sets = ["--sets", "Set5", "--ensemble-sets", "Set5"]
     run.python(570, *command, "--budget", "try" if run.tiny else "gpu-10min", *sets)
 

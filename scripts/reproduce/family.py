@@ -130,7 +130,7 @@ BUDGETS = {
     "cpu-tiny": Budget(first=2_000, arms=1_000),
     "cpu-evening": Budget(first=3_000, arms=2_000),
     "cpu-night": Budget(first=6_000, arms=5_000),
-    "gpu-10min": Budget(first=10_000, arms=5_000, patch=192),
+    "gpu-hour": Budget(first=10_000, arms=5_000, patch=192),  # estimated for an H100 with --jobs 3; not run
 }
 
 
