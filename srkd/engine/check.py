@@ -16,9 +16,10 @@ import torch
 from rich.console import Console
 
 from srkd.compat.loading import network_in
-from srkd.engine.checkpoint import capture, load_state, save_learnt, save_state
+from srkd.engine.checkpoint import capture, load_state, save_state
 from srkd.engine.meter import TOTAL
 from srkd.engine.runtime import is_out_of_memory, memory_advice
+from srkd.engine.saving import save_learnt
 from srkd.engine.seeding import random_states
 from srkd.engine.trainer import Trainer
 from srkd.engine.validation import Validator

@@ -25,8 +25,6 @@ from srkd.atomic import atomic_path
 from srkd.engine.optim import load_optimizer, optimizer_state
 from srkd.engine.seeding import random_states as random_states
 from srkd.engine.seeding import restore_random_states
-from srkd.engine.targets import cached_teachers
-from srkd.networks.weights import save_network
 from srkd.types import InputError, WorkError
 
 if TYPE_CHECKING:
@@ -149,20 +147,6 @@ class Best:
     records: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
 
 
-@contextmanager
-def saving(folder: Folder, iteration: int) -> Generator[None]:
-    """Around the writing of a checkpoint.
-
-    Raises:
-        SaveError: it cannot be written.
-    """
-    try:
-        yield
-    except (OSError, RuntimeError) as error:  # torch's writer raises the latter
-        reason = str(error).strip().split("\n")[0]
-        raise SaveError(f"iteration {iteration:,} cannot be saved in {folder.root}: {reason}") from None
-
-
 def save_state(path: Path, state: Mapping[str, Any]) -> None:
     """Write a training state atomically."""
     with atomic_path(path) as temporary:
@@ -235,21 +219,6 @@ class _State(_Part):
     random: Annotated[list[dict[str, Any]], Field(min_length=1)]
     origin: _Origin | None = None
     losses: list[list[_Losses]] = []
-
-
-def save_learnt(trainer: Trainer, path: Path) -> None:
-    """Write the student as it is now, with all that a file says of its training."""
-    save_network(
-        path,
-        trainer.method.student,
-        params_ema=trainer.ema.params if trainer.ema else None,
-        iter=trainer.iteration,
-        method=type(trainer.method).__name__,
-        widths=trainer.method.widths,
-        training_set=trainer.batches.name,
-        companions=trainer.method.companions,
-        origin={**(trainer.origin.record() if trainer.origin else {}), **cached_teachers(trainer.batches)},
-    )
 
 
 def capture(trainer: Trainer, each: list[dict[str, Any]]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
@@ -13,18 +12,19 @@ from torch import nn
 
 from srkd.data.batches import TrainBatches, train_loader
 from srkd.data.parcels import TrainLoader, unpacked_images
-from srkd.engine.checkpoint import Best, Folder, SaveError, capture, save_learnt, save_state, saving
-from srkd.engine.distributed import World, any_rank, gather_objects
-from srkd.engine.finite import NonFiniteLossError, check_weights
+from srkd.engine.checkpoint import Best, Folder, SaveError
+from srkd.engine.distributed import World, gather_objects
+from srkd.engine.finite import NonFiniteLossError
 from srkd.engine.gradients import WeakTerms, pulls
 from srkd.engine.graphed import best_step
+from srkd.engine.interruption import Interruption
 from srkd.engine.logging import RunLog
 from srkd.engine.meter import LossMeter
 from srkd.engine.optim import Ema, move_rates
 from srkd.engine.origin import Origin
-from srkd.engine.runtime import Clock, is_out_of_memory, memory_advice, on_signals, tell_at_once
+from srkd.engine.runtime import Clock, is_out_of_memory, memory_advice, on_signals
+from srkd.engine.saving import check_finite, save, save_best, save_or_tell
 from srkd.engine.schedule import Rate
-from srkd.engine.seeding import random_states
 from srkd.engine.settings import Settings
 from srkd.engine.step import Now
 from srkd.engine.targets import attach_targets
@@ -32,9 +32,6 @@ from srkd.methods.base import Method
 from srkd.types import Batch, WorkError
 
 log = logging.getLogger(__name__)
-
-POLL = 10  # iterations between agreeing on an interruption, where there are several processes
-
 
 Validate = Callable[[nn.Module, int, Best], bool]
 """(network, iteration, best) -> whether this is the best one so far; updates `best`."""
@@ -77,7 +74,7 @@ class Trainer:
         self.ema, self.validate, self.origin = ema, validate, origin
         self.base_rates = [float(group["lr"]) for group in optimizer.param_groups]
         move_rates(optimizer)
-        self.iteration, self.interrupted, self.best = 0, 0, Best()
+        self.iteration, self.interruption, self.best = 0, Interruption(world), Best()
         self.held = ExitStack()  # what is given back when the run ends
         self.last_saved: Path | None = None
         self.meter, self.weak = LossMeter(), WeakTerms()
@@ -86,14 +83,14 @@ class Trainer:
 
     def run(self) -> int:
         """Train to the end. Returns 0, or 128 + the signal that interrupted the run (everything is saved then)."""
-        with self.held, on_signals(self._interrupt), self.log:
+        with self.held, on_signals(self.interruption.heard), self.log:
             try:
                 return self._loop()
             except (NonFiniteLossError, SaveError):
                 raise
             except Exception as error:  # an image that cannot be decoded, a metric, memory: what was learnt is kept
                 if self.world.size == 1 and self.iteration and self.last_saved != self.folder.state(self.iteration):
-                    self.save()
+                    save(self)
                 if is_out_of_memory(error):
                     raise WorkError(memory_advice(error)) from None
                 raise
@@ -114,8 +111,8 @@ class Trainer:
             if settings.val_freq and self.validate and self.iteration % settings.val_freq == 0:
                 self._validate(clock)
             if self.iteration % settings.save_freq == 0:
-                self._save_now_and_then()
-            if self._should_stop():
+                save_or_tell(self)
+            if self.interruption.agreed(self.iteration):
                 log.warning("Interrupted: saving iteration %s.", f"{self.iteration:,}")
                 break
         finished = self.iteration >= settings.total_iter
@@ -123,9 +120,9 @@ class Trainer:
             self._validate(clock)
             self.last_saved = None  # the best result is part of the state
         if self.last_saved != self.folder.state(self.iteration):
-            self.save()
+            save(self)
         gather_objects(self.world, None)  # nobody leaves while another is still writing
-        return 0 if finished else 128 + self.interrupted
+        return 0 if finished else 128 + self.interruption.number
 
     def rehearse(self, steps: int) -> tuple[tuple[float, float], dict[str, float]]:
         """Run `steps` iterations that leave no file: (seconds, of these waiting) per iteration, and mean losses."""
@@ -159,8 +156,8 @@ class Trainer:
     def _made(self, done: int, total: int) -> None:
         """Show how many pictures are made; between two of them an interruption counts: those that are there stay."""
         self.log.decoding(done, total)
-        if self.interrupted:
-            raise KeyboardInterrupt(self.interrupted)
+        if self.interruption.number:
+            raise KeyboardInterrupt(self.interruption.number)
 
     def _step(self, loader: TrainLoader, clock: Clock) -> None:
         """One optimiser step over `accumulate` batches."""
@@ -197,7 +194,7 @@ class Trainer:
     def _validate(self, clock: Clock) -> None:
         assert self.validate
         with clock.paused():
-            self._check_finite()
+            check_finite(self)
             self._look_at_gradients()
             if self.world.is_main:
                 before = self.best.value, self.best.iter
@@ -205,12 +202,8 @@ class Trainer:
                     self.method.student.eval()
                     is_best = self.validate(self.method.student, self.iteration, self.best)
                 if is_best:
-                    self._save_best(before)
+                    save_best(self, before)
             self.method.train()
-
-    def _check_finite(self) -> None:
-        self.meter.check(self.world, self.last_saved)
-        check_weights(self.method.student, self.iteration, self.last_saved)
 
     def _look_at_gradients(self) -> None:
         """On every process, as a method may gather from the others; at the batch that comes next."""
@@ -221,60 +214,3 @@ class Trainer:
         for line in self.weak.see(found):
             log.warning(line)
         self.log.scalars("gradients", self.iteration, norms)
-
-    def _interrupt(self, number: int) -> None:
-        if self.interrupted and number == signal.SIGINT:
-            raise KeyboardInterrupt  # only a person is impatient: shells and schedulers send the others twice
-        self.interrupted = self.interrupted or number
-        tell_at_once("Interrupted: saving after this iteration (Ctrl-C to stop at once).")
-
-    def _should_stop(self) -> bool:
-        if self.world.size > 1:
-            if self.iteration % POLL:
-                return False
-            agreed = any_rank(self.world, self.interrupted)
-            self.interrupted = agreed or self.interrupted  # a signal may have come meanwhile: it is for the next time
-            return bool(agreed)
-        return bool(self.interrupted)
-
-    # --- saving
-
-    def save(self) -> None:
-        """Write the network and the training state of this iteration, and `net_g_latest.pth`.
-
-        Raises:
-            SaveError: they cannot be written.
-            NonFiniteLossError: they would be worthless.
-        """
-        self._check_finite()
-        states = gather_objects(self.world, {"random": random_states(), "losses": self.meter.state()})
-        problem: SaveError | None = None
-        if self.world.is_main:
-            try:
-                with saving(self.folder, self.iteration):
-                    save_learnt(self, self.folder.network(self.iteration))
-                    save_learnt(self, self.folder.network("latest"))
-                    save_state(self.folder.state(self.iteration), capture(self, states))
-            except SaveError as error:
-                problem = error
-        if any_rank(self.world, int(problem is not None)):  # nobody gives up, or goes on, alone
-            raise problem or SaveError(f"iteration {self.iteration:,} cannot be saved by the first process")
-        self.last_saved = self.folder.state(self.iteration)
-
-    def _save_now_and_then(self) -> None:
-        try:
-            self.save()
-        except SaveError as error:
-            if self.world.is_main:
-                log.error(
-                    "%s. Training goes on; the next try is after %s iterations.", error, f"{self.settings.save_freq:,}"
-                )
-
-    def _save_best(self, before: tuple[float | None, int]) -> None:
-        """Write `net_g_best.pth`; where that fails, the best one stays the one in it, and the next better is tried."""
-        try:
-            with saving(self.folder, self.iteration):
-                save_learnt(self, self.folder.network("best"))
-        except SaveError as error:
-            self.best.value, self.best.iter = before
-            log.error("%s. Training goes on; net_g_best.pth stays that of before.", error)

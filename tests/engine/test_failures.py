@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from srkd.data.batches import train_loader
+from srkd.engine import saving
 from srkd.engine import trainer as trainer_module
 from srkd.engine.checkpoint import Folder, load_state
 from srkd.engine.finite import NonFiniteLossError, check_weights
@@ -75,8 +76,8 @@ def test_a_checkpoint_that_cannot_be_written_is_tried_again(recipe, train, folde
         tried.append(path.stem)
         (full_disk if len(tried) == 1 else save)(path, state)
 
-    save = trainer_module.save_state
-    monkeypatch.setattr(trainer_module, "save_state", save_state)
+    save = saving.save_state
+    monkeypatch.setattr(saving, "save_state", save_state)
     assert train(recipe) == 0
     assert tried == ["5", "10"] and states(folder) == [10]
     assert "iteration 5 cannot be saved" in caplog.text and "No space left on device" in caplog.text
@@ -84,7 +85,7 @@ def test_a_checkpoint_that_cannot_be_written_is_tried_again(recipe, train, folde
 
 
 def test_a_full_disk_at_a_new_best_does_not_end_a_run(recipe, train, folder, monkeypatch, caplog):
-    tried, save = [], trainer_module.save_learnt
+    tried, save = [], saving.save_learnt
 
     def save_learnt(trainer, path):
         if path.stem == "net_g_best":
@@ -93,7 +94,7 @@ def test_a_full_disk_at_a_new_best_does_not_end_a_run(recipe, train, folder, mon
                 full_disk()
         save(trainer, path)
 
-    monkeypatch.setattr(trainer_module, "save_learnt", save_learnt)
+    monkeypatch.setattr(saving, "save_learnt", save_learnt)
     assert train(recipe, "train.optim_g.lr=1e-5") == 0
     assert tried == [5, 10]  # the second try is of the next one that is better than what is in the file
     assert "Training goes on; net_g_best.pth stays that of before" in caplog.text
@@ -108,7 +109,7 @@ def test_a_picture_that_cannot_be_written_does_not_end_a_run(recipe, train, monk
 
 
 def test_the_last_checkpoint_has_to_be_written(recipe, train, folder, monkeypatch, capsys):
-    monkeypatch.setattr(trainer_module, "save_state", full_disk)
+    monkeypatch.setattr(saving, "save_state", full_disk)
     assert train(recipe) == 1
     assert f"srkd: iteration 10 cannot be saved in {folder}: [Errno 28] No space left" in capsys.readouterr().err
 
