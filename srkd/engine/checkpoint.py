@@ -23,7 +23,6 @@ from torch import Tensor
 
 from srkd.atomic import atomic_path
 from srkd.engine.optim import load_optimizer, optimizer_state
-from srkd.engine.seeding import random_states as random_states
 from srkd.engine.seeding import restore_random_states
 from srkd.types import InputError, WorkError
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -26,8 +27,6 @@ log = logging.getLogger(__name__)
 
 WARM = 3
 """Steps that are launched kernel by kernel first: they allocate, choose algorithms and compile."""
-
-_PROGRESS = [step / 100 for step in range(101)]
 
 
 class StaticStep(Step):
@@ -80,7 +79,7 @@ class GraphedStep(StaticStep):
             super().launch(loader, now)
         else:
             self._steps += 1
-            usual, side = torch.cuda.current_stream(self.world.device), self._side()
+            usual, side = torch.cuda.current_stream(self.world.device), self._side
             side.wait_stream(usual)
             with torch.cuda.stream(side):  # a graph is recorded on another stream than usual: so it warms up there
                 super().launch(loader, now)
@@ -91,7 +90,7 @@ class GraphedStep(StaticStep):
         if reason is None:
             before, counts, graph = random_states(), self.meter.counts(), torch.cuda.CUDAGraph()
             try:
-                with torch.cuda.graph(graph, stream=self._side()):
+                with torch.cuda.graph(graph, stream=self._side):
                     super().launch(loader, now)
             except (RuntimeError, torch.OutOfMemoryError) as error:
                 reason = str(error).split("\n")[0]
@@ -107,11 +106,10 @@ class GraphedStep(StaticStep):
         self._eager = True
         log.info("The training step is launched kernel by kernel, not as a CUDA graph: %s.", reason)
 
+    @cached_property
     def _side(self) -> torch.cuda.Stream:
-        self._stream = self._stream or torch.cuda.Stream(self.world.device)
-        return self._stream
+        return torch.cuda.Stream(self.world.device)
 
-    _stream: torch.cuda.Stream | None = None
     _seen: dict[tuple[str, ...], int] = {}  # noqa: RUF012
 
 
@@ -148,7 +146,7 @@ def changes_between_steps(method: Method, names: Iterable[str]) -> str | None:
     if own and not getattr(method, "cuda_graph", False):
         return f"{type(method).__name__} has a `{own[0]}` of its own, which a recording would not run"
     for name in names:
-        if len({method.weight(name, progress) for progress in _PROGRESS}) > 1:
+        if len({method.weight(name, step / 100) for step in range(101)}) > 1:
             return f"the weight of {name} changes during the training"
     return None
 

@@ -113,11 +113,6 @@ class Ema:
         for name, value in params.items():
             self.params[name].copy_(value)
 
-    def update(self, network: nn.Module) -> None:
-        """Average in the network's current values."""
-        self.advance()
-        self.blend(network)
-
     def advance(self) -> None:
         """Count an update, and decide how much it takes of the current values."""
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates)) if self.warmup else self.decay

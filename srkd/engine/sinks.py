@@ -73,7 +73,9 @@ class TextLog(Sink):
 
     def open(self) -> None:
         """Receive every log line from here on."""
-        self._handler = _file_handler(self.path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._handler = logging.FileHandler(self.path, encoding="utf-8", errors="backslashreplace")
+        self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s: %(message)s"))
         for record in self.earlier:
             self._handler.emit(record)
         log.addHandler(self._handler)
@@ -82,13 +84,6 @@ class TextLog(Sink):
         """Receive no more."""
         log.removeHandler(self._handler)
         self._handler.close()
-
-
-def _file_handler(path: Path) -> logging.Handler:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s: %(message)s"))
-    return handler
 
 
 class ProgressBar(Sink):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 import torch
@@ -17,12 +18,11 @@ from srkd.engine.distributed import World, gather_objects
 from srkd.engine.finite import NonFiniteLossError
 from srkd.engine.gradients import WeakTerms, pulls
 from srkd.engine.graphed import best_step
-from srkd.engine.interruption import Interruption
 from srkd.engine.logging import RunLog
 from srkd.engine.meter import LossMeter
 from srkd.engine.optim import Ema, move_rates
 from srkd.engine.origin import Origin
-from srkd.engine.runtime import Clock, is_out_of_memory, memory_advice, on_signals
+from srkd.engine.runtime import Clock, Interruption, is_out_of_memory, memory_advice, on_signals
 from srkd.engine.saving import check_finite, save, save_best, save_or_tell
 from srkd.engine.schedule import Rate
 from srkd.engine.settings import Settings
@@ -37,6 +37,7 @@ Validate = Callable[[nn.Module, int, Best], bool]
 """(network, iteration, best) -> whether this is the best one so far; updates `best`."""
 
 
+@dataclass(eq=False)
 class Trainer:
     """Trains `method` and writes its experiment folder.
 
@@ -54,36 +55,33 @@ class Trainer:
         origin: where the run began; None for one that was begun by version 0.1.
     """
 
-    def __init__(
-        self,
-        method: Method,
-        batches: TrainBatches,
-        *,
-        optimizer: torch.optim.Optimizer,
-        rate: Rate,
-        settings: Settings,
-        world: World,
-        folder: Folder,
-        run_log: RunLog,
-        ema: Ema | None = None,
-        validate: Validate | None = None,
-        origin: Origin | None = None,
-    ) -> None:
-        self.method, self.batches, self.optimizer, self.rate = method, batches, optimizer, rate
-        self.settings, self.world, self.folder, self.log = settings, world, folder, run_log
-        self.ema, self.validate, self.origin = ema, validate, origin
-        self.base_rates = [float(group["lr"]) for group in optimizer.param_groups]
-        move_rates(optimizer)
-        self.iteration, self.interruption, self.best = 0, Interruption(world), Best()
+    method: Method
+    batches: TrainBatches
+    _: KW_ONLY
+    optimizer: torch.optim.Optimizer
+    rate: Rate
+    settings: Settings
+    world: World
+    folder: Folder
+    run_log: RunLog
+    ema: Ema | None = None
+    validate: Validate | None = None
+    origin: Origin | None = None
+
+    def __post_init__(self) -> None:
+        self.base_rates = [float(group["lr"]) for group in self.optimizer.param_groups]
+        move_rates(self.optimizer)
+        self.iteration, self.interruption, self.best = 0, Interruption(self.world), Best()
         self.held = ExitStack()  # what is given back when the run ends
         self.last_saved: Path | None = None
         self.meter, self.weak = LossMeter(), WeakTerms()
-        self.step = best_step(method, optimizer=optimizer, settings=settings, world=world, meter=self.meter, ema=ema)
+        shared = ("optimizer", "settings", "world", "meter", "ema")
+        self.step = best_step(self.method, **{name: getattr(self, name) for name in shared})
         self.scaler = self.step.scaler
 
     def run(self) -> int:
         """Train to the end. Returns 0, or 128 + the signal that interrupted the run (everything is saved then)."""
-        with self.held, on_signals(self.interruption.heard), self.log:
+        with self.held, on_signals(self.interruption.heard), self.run_log:
             try:
                 return self._loop()
             except (NonFiniteLossError, SaveError):
@@ -105,7 +103,7 @@ class Trainer:
         while self.iteration < settings.total_iter:
             self._step(loader, clock)
             clock.lap()
-            self.log.advance(self.iteration)
+            self.run_log.advance(self.iteration)
             if self.iteration % settings.print_freq == 0 or self.iteration == settings.total_iter:
                 self._print(clock)
             if settings.val_freq and self.validate and self.iteration % settings.val_freq == 0:
@@ -140,7 +138,7 @@ class Trainer:
 
     def _batches(self, *, make_targets: bool = True) -> TrainLoader:
         each = self.settings.accumulate
-        self.batches.dataset.prepare(self.log.decoding)
+        self.batches.dataset.prepare(self.run_log.decoding)
         attach_targets(self.method, self.batches, self.world, progress=self._made, make=make_targets)
         loader = train_loader(
             self.batches,
@@ -148,14 +146,14 @@ class Trainer:
             total_iter=self.settings.total_iter * each,
             num_workers=self.settings.num_workers,
             device=self.world.device,
-            progress=self.log.decoding,
+            progress=self.run_log.decoding,
         )
-        self.log.advice = loader.why_wait
+        self.run_log.advice = loader.why_wait
         return loader
 
     def _made(self, done: int, total: int) -> None:
         """Show how many pictures are made; between two of them an interruption counts: those that are there stay."""
-        self.log.decoding(done, total)
+        self.run_log.decoding(done, total)
         if self.interruption.number:
             raise KeyboardInterrupt(self.interruption.number)
 
@@ -189,7 +187,7 @@ class Trainer:
         epoch = self.iteration * each // len(self.batches.dataset)
         seconds, data_seconds = clock.read()
         lr = float(self.optimizer.param_groups[0]["lr"])
-        self.log.train(self.iteration, values, epoch=epoch, lr=lr, seconds=seconds, data_seconds=data_seconds)
+        self.run_log.train(self.iteration, values, epoch=epoch, lr=lr, seconds=seconds, data_seconds=data_seconds)
 
     def _validate(self, clock: Clock) -> None:
         assert self.validate
@@ -213,4 +211,4 @@ class Trainer:
         log.info("Gradient norm of each weighted term: " + ", ".join(f"{k} {v:.3e}" for k, v in norms.items()))
         for line in self.weak.see(found):
             log.warning(line)
-        self.log.scalars("gradients", self.iteration, norms)
+        self.run_log.scalars("gradients", self.iteration, norms)

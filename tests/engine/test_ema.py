@@ -16,7 +16,8 @@ def test_without_warmup_is_basicsrs():
     network = linear(1.0)
     ema = Ema(network, decay=0.9, warmup=False)
     torch.nn.init.constant_(network.weight, 2.0)
-    ema.update(network)
+    ema.advance()
+    ema.blend(network)
     assert ema.params["weight"].item() == pytest.approx(0.9 * 1 + 0.1 * 2)
 
 
@@ -27,7 +28,8 @@ def test_warmup_forgets_the_start():
         ema = Ema(network, decay=0.999, warmup=warmup)
         torch.nn.init.zeros_(network.weight)
         for _ in range(1000):
-            ema.update(network)
+            ema.advance()
+            ema.blend(network)
         start[warmup] = ema.params["weight"].item()
     assert start[False] == pytest.approx(0.368, abs=1e-3)  # 0.999^1000
     assert start[True] < 1e-6

@@ -188,8 +188,10 @@ def test_the_average_from_a_share_on_the_device_is_the_same():
         with torch.no_grad():
             for parameter in network.parameters():
                 parameter.add_(torch.randn_like(parameter))
-        one.update(network)
-        other.update(network)
+        one.advance()
+        one.blend(network)
+        other.advance()
+        other.blend(network)
     for name in one.params:
         torch.testing.assert_close(one.params[name], other.params[name], rtol=1e-6, atol=1e-6)
 
