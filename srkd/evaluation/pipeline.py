@@ -37,6 +37,8 @@ _FAILS = (InputError, RuntimeError)  # RuntimeError: out of memory, for one
 
 Read = tuple[dict[bool, Sample], float | None]
 """Samples by `Protocol.for_luma_networks`; how like MATLAB's a given LR image is."""
+Reading = Future[tuple[Read, float]]
+"""What is read, and the seconds that it took."""
 
 
 class Line(NamedTuple):
@@ -87,9 +89,9 @@ class Run:
 
     def _read_ahead(
         self, pool: ThreadPoolExecutor, sets: Sequence[TestSet]
-    ) -> Iterator[tuple[TestSet, str, Future[tuple[Read, float]] | None]]:
+    ) -> Iterator[tuple[TestSet, str, Reading | None]]:
         """Every image in turn; no future where all its rows are known."""
-        queue: deque[tuple[TestSet, str, Future[tuple[Read, float]] | None]] = deque()
+        queue: deque[tuple[TestSet, str, Reading | None]] = deque()
         for test_set in sets:
             for index, name in enumerate(test_set.images):
                 keys = [(test_set.name, name, runner.model, runner.width) for runner in self.runners]
@@ -107,9 +109,7 @@ class Run:
         scale = self.lines[0].protocol.scale
         return samples, None if lq is None or index >= RE_DERIVED else lr_likeness(to_rgb8(gt), lq, scale)
 
-    def _evaluate_image(
-        self, set_name: str, name: str, read: Future[tuple[Read, float]] | None, pool: ThreadPoolExecutor
-    ) -> None:
+    def _evaluate_image(self, set_name: str, name: str, read: Reading | None, pool: ThreadPoolExecutor) -> None:
         samples: dict[bool, Sample] = {}
         if read:
             try:

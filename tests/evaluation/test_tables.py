@@ -2,6 +2,7 @@ import csv
 import json
 import math
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from srkd.evaluation.benchmark import Result, mean
 from srkd.evaluation.protocols import protocol_of
-from srkd.evaluation.result import Failure, Row, Summary
+from srkd.evaluation.result import Failure, Row, Summary, read_result
 from srkd.evaluation.tables import notes, rows_of, summary_of, write_result
 from srkd.metrics.metric import metric_of
 from srkd.types import InputError
@@ -108,3 +109,16 @@ def test_columns_without_figures_say_why():
     assert "– (no weights)" in table.rows[0] and table.columns[5].name == "LPIPS"
     assert "LPIPS has no numbers: no weights: srkd data get-model alexnet." in notes(result)
     assert rows_of(result).csv().splitlines()[1].split(",")[6] == ""
+
+
+RESULTS = Path(__file__).parents[2] / "docs" / "results"
+
+
+@pytest.mark.parametrize("path", [path for path in RESULTS.glob("*/*.json") if path.stem != "runs"], ids=str)
+def test_results_that_were_written_before_are_written_the_same_again(path, tmp_path):
+    # schema 1, by several versions: tables of every kind are byte for byte what they were
+    result = read_result(path)
+    for file in write_result(tmp_path / path.name, result)[1:]:
+        assert file.read_text(encoding="utf-8") == path.with_suffix(file.suffix).read_text(encoding="utf-8"), file.name
+    again = read_result(tmp_path / path.name)
+    assert again.to_json() == result.to_json() and json.loads(again.to_json())["schema"] == 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +15,6 @@ from typing import Any
 import jinja2
 import numpy as np
 from markupsafe import Markup
-from PIL import Image
 
 from srkd import __version__
 from srkd.evaluation.arms import Arm
@@ -27,7 +26,7 @@ from srkd.evaluation.report.gather import Gathered
 from srkd.evaluation.report.pictures import Scene, origin
 from srkd.evaluation.statistics import deviation
 from srkd.evaluation.words import notes, sentence, table_of
-from srkd.imaging.crops import RGB8, heat
+from srkd.imaging.crops import heat
 from srkd.metrics.metric import Metric
 from srkd.table import short_number
 from srkd.types import InputError
@@ -96,7 +95,7 @@ def render(report: Report) -> str:
     labels = {arm.label: results.label(arm) for arm in results.arms}
     shorter = [replace(item, arm=labels[item.arm]) for item in in_sets]
     comparison = table_of(shorter) if shorter else None
-    scenes, left_out = _scenes(results, report.scenes)
+    scenes, left_out = _that_fit(report.scenes)
     return page.from_string(text["report.html"]).render(
         title=" · ".join(path.parent.name if path.stem == "benchmark" else path.stem for path in paths),
         version=__version__,
@@ -123,13 +122,6 @@ def render(report: Report) -> str:
         curves=training_charts([one.run for one in report.experiments if one.run], results.styles),
         notes=[*results.notes, *report.notes, *left_out],
     )
-
-
-def data_uri(image: RGB8, *, exact: bool = True) -> str:
-    """A WebP picture as text: lossless, or small."""
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "WEBP", lossless=exact, quality=90 if exact else 70, method=4)
-    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def _digest(text: str) -> str:
@@ -213,24 +205,10 @@ def _extremes(results: Gathered) -> list[dict[str, Any]]:
     return found
 
 
-def _scenes(results: Gathered, scenes: Sequence[Scene]) -> tuple[list[dict[str, Any]], list[str]]:
-    """Scenes with their pictures as text, as many as there is room for; and a line on the others."""
-    found: list[dict[str, Any]] = []
-    room = PICTURE_BYTES
-    for scene in scenes:
-        shots: list[dict[str, Any]] = [
-            {
-                "shot": shot,
-                "picture": data_uri(shot.pixels),
-                "errors": "" if shot.errors is None else data_uri(shot.errors),
-            }
-            for shot in scene.shots
-        ]
-        thumbnail = data_uri(scene.thumbnail, exact=False)
-        room -= len(thumbnail) + sum(len(one["picture"]) + len(one["errors"]) for one in shots)
-        if room < 0:
-            break
-        found.append({"scene": scene, "shots": shots, "thumbnail": thumbnail})
+def _that_fit(scenes: Sequence[Scene]) -> tuple[list[Scene], list[str]]:
+    """As many scenes as there is room for; and a line on the others."""
+    ends = itertools.accumulate(scene.size_in_page for scene in scenes)
+    found = [scene for scene, end in zip(scenes, ends, strict=True) if end <= PICTURE_BYTES]
     missing = len(scenes) - len(found)
     return found, [f"{missing} images have no pictures here, to keep the page small."] if missing else []
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from srkd.compat.loading import network_in
 from srkd.data.degradation import Degradation
@@ -63,6 +67,18 @@ class Shot:
     pixels: RGB8
     errors: RGB8 | None = None
 
+    @cached_property
+    def data_uris(self) -> tuple[str, str]:
+        """`pixels` and `errors` as text; empty where there are no errors."""
+        return data_uri(self.pixels), "" if self.errors is None else data_uri(self.errors)
+
+
+def data_uri(image: RGB8, *, exact: bool = True) -> str:
+    """A WebP picture as text: lossless, or small."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "WEBP", lossless=exact, quality=90 if exact else 70, method=4)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -76,7 +92,7 @@ class Scene:
         view: the part that is shown.
         detail: the part of the view that is enlarged.
         peak: the error, in 8-bit levels, that has the lightest colour in every error map of the scene.
-        thumbnail: the whole image, small.
+        thumbnail: the whole image, small, as text.
         shots: LR, every model, ground truth.
     """
 
@@ -87,8 +103,13 @@ class Scene:
     view: Window
     detail: Window
     peak: int
-    thumbnail: RGB8
+    thumbnail: str
     shots: list[Shot]
+
+    @property
+    def size_in_page(self) -> int:
+        """Letters of its pictures."""
+        return len(self.thumbnail) + sum(len(text) for shot in self.shots for text in shot.data_uris)
 
 
 def take_pictures(
@@ -276,7 +297,9 @@ def _scene(
     shots.append(Shot("", "ground truth", "the reference", cut(gt, view)))
     detail = best_window(cut(worth, view), DETAIL, align=protocol.scale)
     size = gt.shape[0], gt.shape[1]
-    return Scene(test_set.name, choice.image, choice.reason, size, view, detail, peak, _thumbnail(gt), shots)
+    return Scene(
+        test_set.name, choice.image, choice.reason, size, view, detail, peak, data_uri(_small(gt), exact=False), shots
+    )
 
 
 def _rgb(array: NDArray[Any]) -> RGB8:
@@ -285,7 +308,7 @@ def _rgb(array: NDArray[Any]) -> RGB8:
     return levels if levels.ndim == 3 else np.repeat(levels[..., None], 3, axis=2)
 
 
-def _thumbnail(image: RGB8) -> RGB8:
+def _small(image: RGB8) -> RGB8:
     height, width = image.shape[:2]
     shrink = min(1.0, _THUMBNAIL / max(height, width))
     size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
