@@ -7,7 +7,9 @@ EDSR-baseline ×4 (64 channels, 16 blocks, random weights: they change no time),
 srkd is `Upscaler` as it is by default (channels-last, the upsampler in bands of rows), in every precision of the
 device. Eager PyTorch is the papers' way: the full network in fp32, NCHW, which cuts its weights at every call where
 the width is below 1. The runtimes get the ONNX file that `srkd export` writes, fixed to the frame's size in OpenVINO,
-and as many threads as torch has. Memory is what a frame adds at its peak.
+and as many threads as torch has. `srkd auto` is `Upscaler(runtime="auto")`; with `--int8` the runtimes get the file of
+`srkd export --int8` too, calibrated on `--calibrate` (default scikit-image's photographs). `--model` measures a network
+of yours. Memory is what a frame adds at its peak.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from torch import Tensor, nn
 from turns import Key, Values, peak_mib, serve, timed, worker
 
 TINY = {"frame": "32x24", "widths": [0.25]}
-OPENVINO = {"fp32": "f32", "bf16": "bf16"}
+OPENVINO = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 
 
 class Planar(nn.Module):
@@ -82,8 +84,11 @@ def serve_one(variant: str, folder: str, width: float, frame: list[int], device:
 
     how, _, precision = variant.partition(" ")
     image = np.random.default_rng(0).integers(0, 256, (*frame, 3), np.uint8)
-    network, onnx = srkd.load_network(Path(folder) / "network.pth"), Path(folder) / f"{width}.onnx"
-    if how == "srkd":
+    network = srkd.load_network(Path(folder) / "network.pth")
+    onnx = Path(folder) / f"{width}{'.int8' * (precision == 'int8')}.onnx"
+    if variant == "srkd auto":
+        up = srkd.Upscaler(network, width=width, device=device, runtime="auto")
+    elif how == "srkd":
         up = srkd.Upscaler(network, width=width, device=device, precision=precision)
     elif how == "eager":
         model = Planar(network.eval().to(device), width)
@@ -123,6 +128,11 @@ def measure_width(
         peers["onnxruntime"] = "onnxruntime, fp32"
     if "openvino" not in skipped:
         peers |= {f"openvino {kind}": f"OpenVINO, {kind}" for kind in kinds if kind in OPENVINO}
+    if args.int8:
+        names = {"onnxruntime": "onnxruntime", "openvino": "OpenVINO"}
+        peers |= {f"{key} int8": f"{name}, int8" for key, name in names.items() if key not in skipped}
+    if len(skipped) < 2:
+        kinds = [*kinds, "auto"]
     own = [f"srkd {kind}" for kind in kinds]
     settings = {"folder": str(folder), "width": width, "frame": [height, width_px]}
     network = srkd.load_network(folder / "network.pth")
@@ -157,6 +167,9 @@ def measure_width(
 
 def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--widths", type=float, nargs="+", default=[1.0, 0.25])
+    parser.add_argument("--model", type=Path, help="a network file (default: EDSR-baseline ×4)")
+    parser.add_argument("--int8", action="store_true", help="integers in onnxruntime and OpenVINO too")
+    parser.add_argument("--calibrate", type=Path, help="photographs for the ranges of int8")
     parser.add_argument("--frame", default="320x180", help="columns x rows (default: %(default)s)")
     parser.set_defaults(rounds=7)
 
@@ -165,13 +178,18 @@ def main() -> None:
     if given := worker():
         return serve_one(**given)
     args = parse(__doc__, TINY, options)
-    from srkd.inference.export.export import export
+    from srkd.inference.export.export import Form, export
+    from srkd.inference.export.int8 import Int8
     from srkd.networks.edsr import EDSR
     from srkd.networks.weights import save_network
 
     skipped = missing(args.device)
     torch.manual_seed(0)
     network = EDSR(num_feat=64, num_block=16, upscale=4).eval()
+    if args.model:
+        import srkd
+
+        network = srkd.load_network(args.model)
     rows: list[Values] = []
     ceilings: list[Values] = []
     with tempfile.TemporaryDirectory() as name:
@@ -180,6 +198,9 @@ def main() -> None:
         for width in args.widths:
             if len(skipped) < 2:
                 export(network, folder / f"{width}.onnx", width=width)
+            if args.int8 and len(skipped) < 2:
+                form = Form(int8=Int8(8, 100.0, args.calibrate))
+                export(network, folder / f"{width}.int8.onnx", width=width, form=form)
             rows, ceiling = measure_width(args, folder, width, skipped, rows)
             ceilings.append(ceiling)
     rows += [{"skipped": runtime, "reason": why} for runtime, why in skipped.items()]

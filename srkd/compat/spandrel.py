@@ -7,6 +7,7 @@ spandrel gets the tensors.
 from __future__ import annotations
 
 import importlib
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -66,6 +67,12 @@ def recognise(weights: Weights) -> Foreign:
     kind = f"spandrel.{found.architecture.id}"
     if found.purpose != "SR" or found.scale < 2 or found.size_requirements.square:
         raise InputError(f"{where} is a {kind} for {found.purpose} at scale {found.scale}, not for super-resolution.")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="torch.meshgrid")  # of no use to who only runs the network
+        return _wrapped(kind, found, weights)
+
+
+def _wrapped(kind: str, found: Any, weights: Weights) -> Foreign:
     network = foreign(
         kind,
         found.model,

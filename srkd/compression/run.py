@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
@@ -159,6 +160,12 @@ def _plan(
     """Choose the student and how the teacher teaches it, and say so."""
     kind = f"{type(teacher).__name__} ×{teacher.scale}"
     say(f"Teacher: {kind}. Budget: {request.budget}. Measuring on this machine ({device}) …")
+    busy, cores = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0, os.cpu_count() or 1
+    if device == "cpu" and busy > 1.5 * cores:
+        say(
+            f"warning: {busy:.0f} programs share the {cores} cores of this machine now. Times come out longer, so the "
+            "student becomes smaller than it need be, and learns less in the same minutes."
+        )
     found = [students.judged(one, request.budget, device) for one in students.candidates(teacher, request.formats)]
     gt_size = _gt_size(teacher.scale)
     timed = [_with_training_time(one, device, gt_size) if not one.too_much else one for one in found]
@@ -166,9 +173,11 @@ def _plan(
     table = students.table_of(timed, best, request.minutes).markdown()
     say(table)
     if best is None:
+        times = [one.latency_ms for one in timed if one.latency_ms is not None]
+        fastest = f" The fastest takes {min(times):.1f} ms here." if times else ""
         raise InputError(
-            f"no student keeps the budget ({request.budget}): the table says what each takes. Allow more, or a smaller "
-            "--size."
+            f"no student keeps the budget ({request.budget}); the table says what each takes.{fastest} Allow more, or "
+            "a smaller --size."
         )
     each = _teacher_seconds(teacher, training[0], device)
     pixels = sum(_pixels(path) for path in training) / teacher.scale**2

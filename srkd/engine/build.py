@@ -27,7 +27,7 @@ from srkd.engine.resuming import Resumed, record_options, resume, say_changes
 from srkd.engine.schedule import constant, with_warmup
 from srkd.engine.seeding import seed_everything
 from srkd.engine.settings import Compile, Settings
-from srkd.engine.sinks import MetricsFile, ProgressBar, Sink, TensorBoard, TextLog, Wandb
+from srkd.engine.sinks import MetricsFile, ProgressBar, Sink, TensorBoard, TextLog, Wandb, require_wandb
 from srkd.engine.trainer import Trainer
 from srkd.engine.validation import Metric, Validator
 from srkd.inference.precision import fastest_for_training
@@ -80,6 +80,7 @@ def build_trainer(opt: TrainOptions, start: Start = Start()) -> Trainer:
 def _build(opt: TrainOptions, start: Start, records: Sequence[logging.LogRecord], held: ExitStack) -> Trainer:
     world = join_world(start.launcher, "cpu" if opt.num_gpu == 0 else opt.device)
     _tell(opt, world)
+    require_wandb(opt.logger.wandb and opt.logger.wandb.project)
     folder = Folder(Path(opt.path.experiments_root or "experiments") / opt.name)
     resumed = resume(opt, folder, automatic=start.auto_resume)
 

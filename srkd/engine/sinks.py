@@ -7,6 +7,7 @@ import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -234,10 +235,8 @@ class Wandb(Sink):
 
     def __init__(self, name: str, project: str, resume_id: str | None) -> None:
         self.options = {"project": project, "name": name, "id": resume_id, "resume": "allow" if resume_id else None}
-        try:
-            self._wandb: Any = importlib.import_module("wandb")
-        except ImportError:
-            raise InputError(f"logger.wandb.project is {project!r}; it needs wandb: pip install wandb.") from None
+        require_wandb(project)
+        self._wandb: Any = importlib.import_module("wandb")
 
     def open(self) -> None:
         """Begin the run, or go on."""
@@ -253,6 +252,16 @@ class Wandb(Sink):
     def scalars(self, kind: str, iteration: int, values: Mapping[str, Any]) -> None:
         """A curve for each number."""
         self._run.log(curves(kind, values), step=iteration)
+
+
+def require_wandb(project: str | None) -> None:
+    """Check that wandb is there, if a `project` asks for it.
+
+    Raises:
+        InputError: it is missing.
+    """
+    if project and find_spec("wandb") is None:
+        raise InputError(f"logger.wandb.project is {project!r}; it needs wandb: pip install wandb.")
 
 
 def curves(kind: str, values: Mapping[str, Any]) -> dict[str, int | float]:
