@@ -86,10 +86,9 @@ def serve_one(variant: str, folder: str, width: float, frame: list[int], device:
     image = np.random.default_rng(0).integers(0, 256, (*frame, 3), np.uint8)
     network = srkd.load_network(Path(folder) / "network.pth")
     onnx = Path(folder) / f"{width}{'.int8' * (precision == 'int8')}.onnx"
-    if variant == "srkd auto":
-        up = srkd.Upscaler(network, width=width, device=device, runtime="auto")
-    elif how == "srkd":
-        up = srkd.Upscaler(network, width=width, device=device, precision=precision)
+    if how == "srkd":
+        runtime = "auto" if precision == "auto" else "torch"
+        up = srkd.Upscaler(network, width=width, device=device, precision=precision, runtime=runtime)
     elif how == "eager":
         model = Planar(network.eval().to(device), width)
     elif how == "onnxruntime":

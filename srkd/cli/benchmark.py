@@ -73,13 +73,14 @@ class Job:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Models and sets, or an option file."""
     add = parser.add_argument
-    add_models(parser, text="checkpoint, or the word bicubic")
+    add_models(parser, text="checkpoint or .onnx file, or the word bicubic")
     add_sets(parser)
     add("--scale", type=int, help="default: the networks' own")
     add_widths(parser)
     add_list(parser, "--protocol", metavar="P", help="y (default), paper-y, rgb, or several")
     add("--self-ensemble", action="store_true", default=None, help="mean over 8 flips and rotations")
     add("--tile", metavar="N", help="windows of N × N low-resolution pixels; auto; 0: none (default)")
+    add_list(parser, "--precision", metavar="P", help="fp32 (default), bf16, fp16, or several; .onnx files keep theirs")
     add("--lpips", metavar="alex|vgg", help="a column LPIPS; its weights: srkd data get-model")
     given_lr = "take LR images beside the set (LRbicx4/, LR_bicubic/X4/)"
     add("--given-lr", action="store_true", default=None, help=given_lr)
@@ -159,10 +160,12 @@ def perform(job: Job) -> int:
 
 def _from_arguments(args: argparse.Namespace) -> Job:
     from srkd.engine.teachers import teachers_of
-    from srkd.evaluation.models import common_scale, load_models
+    from srkd.evaluation.models import common_scale, in_precisions, load_models
     from srkd.evaluation.protocols import degradation_of, protocol_of
     from srkd.evaluation.sets import find_set
+    from srkd.inference.device import choose_device
     from srkd.inference.forward import takes_luma
+    from srkd.inference.precision import check_precision
 
     if not args.models or not args.sets:
         raise InputError("say what to evaluate, and on what: srkd benchmark MODEL… --sets SET… (or -opt FILE).")
@@ -186,8 +189,12 @@ def _from_arguments(args: argparse.Namespace) -> Job:
         name = f"{row.image}_{row.model.replace('/', '_')}_w{row.width:.4g}.png"
         return folder / row.set / name if folder else None
 
+    device = args.device or "auto"
+    for precision in args.precision or ():
+        check_precision(precision, choose_device(device))
+    models = in_precisions(models, args.precision or ["fp32"])
     sets = [find_set(name, given_lr=scale if args.given_lr else None).first(args.limit) for name in args.sets]
-    window, device = tile(args.tile or "0"), args.device or "auto"
+    window = tile(args.tile or "0")
     return Job(
         models, sets, protocols, widths(args.widths), device, args.output, picture, window, args.lpips, args.overwrite
     )
@@ -196,9 +203,8 @@ def _from_arguments(args: argparse.Namespace) -> Job:
 def _from_file(args: argparse.Namespace) -> Job:
     from srkd.engine.test_file import read_test_file
 
-    given = (
-        "sets scale widths protocol save_images output device self_ensemble tile lpips given_lr degradation no_teacher"
-    )
+    given = "sets scale widths protocol save_images output device self_ensemble tile lpips given_lr degradation "
+    given += "no_teacher precision"
     both = [f"--{name.replace('_', '-')}" for name in given.split() if getattr(args, name) is not None]
     if both:
         raise InputError(f"with -opt the file says it all: {', '.join(both)} cannot be given; use key.path=value.")

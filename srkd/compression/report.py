@@ -6,12 +6,12 @@ import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from srkd.atomic import atomic_write_text
 from srkd.compat.loading import load_network
-from srkd.compat.onnx_file import onnx_network
-from srkd.compression.students import latency_of
+from srkd.compat.onnx_file import OnnxRuntime, onnx_network
+from srkd.compression.students import cost_of
 from srkd.evaluation.benchmark import benchmark
 from srkd.evaluation.models import Model, load_models, multi_adds_720p
 from srkd.evaluation.protocols import protocol_of
@@ -22,6 +22,7 @@ from srkd.imaging.decode import image_size
 from srkd.imaging.files import read_image
 from srkd.inference.export.card import entry, model_card, protocol_results
 from srkd.inference.export.export import Form, Written, open_source
+from srkd.networks.slim import Network
 from srkd.table import Column, Table
 
 HELD_OUT = "held out"
@@ -157,41 +158,33 @@ def _table(
         Column("runs in", "name"),
         *(Column(name, digits=3, unit="dB") for name in sets),
         Column("median", digits=1, unit="ms"),
+        Column("memory", digits=0, unit="MiB"),
         Column("file", digits=0, unit="KB"),
     ]
     table = Table(columns)
 
-    def add(name: str, path: Path, where: str, milliseconds: float, scored: str | None) -> None:
+    def add(name: str, path: Path, network: Network, where: str, scored: str) -> None:
+        found = cost_of(network, size, where)
+        own = network.config
+        runs_in = f"{own['runtime']} {own['precision']}" if "runtime" in own else f"torch {found.precision}"
         values = [
             next((row.metrics["psnr"] for row in result.summary if row.model == scored and row.metrics), None)
             for result in results
         ]
-        table.rows.append([name, where, *values, milliseconds, path.stat().st_size / 1024])
+        table.rows.append([name, runs_in, *values, found.latency_ms, found.memory_mb, path.stat().st_size / 1024])
 
-    add(
-        f"{teacher.name} (teacher)",
-        Path(teacher.origin["path"]),
-        *_torch(teacher.origin["path"], size, device),
-        teacher.name,
-    )
+    path = Path(teacher.origin["path"])
+    add(f"{teacher.name} (teacher)", path, load_network(path), device, teacher.name)
     for kind, path in files.items():
         if kind == "pth":
-            add(path.name, path, *_torch(path, size, device), path.name)
+            add(path.name, path, load_network(path), device, path.name)
             continue
-        for runtime in ("onnxruntime", "openvino"):
+        for runtime in get_args(OnnxRuntime):
             if importlib.util.find_spec(runtime):
-                network = onnx_network(path, runtime=runtime)
-                milliseconds, _ = latency_of(network, size, "cpu")
-                add(path.name, path, f"{runtime} {network.config['precision']}", milliseconds, path.name)
+                add(path.name, path, onnx_network(path, runtime=runtime), "cpu", path.name)
     bicubic = [next(row.metrics["psnr"] for row in result.summary if row.model == "bicubic") for result in results]
-    table.rows.append(["bicubic", "", *bicubic, None, None])
+    table.rows.append(["bicubic", "", *bicubic, None, None, None])
     return table
-
-
-def _torch(path: str | Path, size: tuple[int, int], device: str) -> tuple[str, float]:
-    """What a network runs in, and its milliseconds."""
-    milliseconds, precision = latency_of(load_network(path), size, device)
-    return f"torch {precision}", milliseconds
 
 
 def _own_set(photographs: Sequence[Path]) -> TestSet:

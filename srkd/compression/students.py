@@ -13,7 +13,7 @@ import torch
 from srkd.compat.foreign import Foreign
 from srkd.engine.runtime import is_out_of_memory
 from srkd.evaluation.models import multi_adds_720p
-from srkd.inference.budget import make_plan
+from srkd.inference.budget import Cost, make_plan
 from srkd.inference.precision import DTYPES, precisions
 from srkd.inference.upscaler import Upscaler
 from srkd.metrics.cost import parameters
@@ -137,17 +137,15 @@ def judged(student: Student, budget: Budget, device: str, *, latency: bool = Fal
     ]
     milliseconds = None
     if not too_much and (latency or budget.latency_ms is not None):
-        milliseconds, _ = latency_of(build(student.network), budget.size, device)
+        milliseconds = cost_of(build(student.network), budget.size, device).latency_ms or 0.0
         if budget.latency_ms is not None and milliseconds > budget.latency_ms:
             too_much.append("time")
     return replace(student, latency_ms=milliseconds, too_much=tuple(too_much))
 
 
-def latency_of(network: Network, size: tuple[int, int], device: str) -> tuple[float, str]:
-    """Milliseconds for an image of `size` as `Upscaler` runs it, remembered on this machine; and the precision."""
-    cost = make_plan(Upscaler(network, device=device), *size).costs[0]
-    assert cost.latency_ms is not None
-    return cost.latency_ms, cost.precision
+def cost_of(network: Network, size: tuple[int, int], device: str) -> Cost:
+    """What an image of `size` takes as `Upscaler` runs it, remembered on this machine."""
+    return make_plan(Upscaler(network, device=device), *size).costs[0]
 
 
 def chosen(students: Sequence[Student]) -> Student | None:

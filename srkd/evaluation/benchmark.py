@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -132,4 +133,7 @@ def _record(model: Model, protocol: Protocol) -> dict[str, Any]:
     network = model.network
     described = {"type": type(network).__name__, **network.config} if network else None
     trained = network.trained_widths if network else None
-    return {"name": tabled_name(model, protocol), **model.origin, "network": described, "trained_widths": trained}
+    path = Path(model.origin.get("path", ""))
+    size = path.stat().st_size if path.is_file() else None
+    more = {"network": described, "trained_widths": trained, "precision": model.precision, "file_bytes": size}
+    return {"name": tabled_name(model, protocol), **model.origin, **more}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -41,6 +42,8 @@ class Cost:
 
     Attributes:
         size: height and width of the low-resolution image for memory and latency.
+        file_bytes: of the file, where this is all of it.
+        runs_in: runtime and precision.
     """
 
     model: str
@@ -54,6 +57,8 @@ class Cost:
     peak_bytes: int | None
     measured_peak_bytes: int | None
     latency: Latency | None
+    file_bytes: int | None = None
+    runs_in: str = ""
 
 
 def cost(
@@ -87,7 +92,9 @@ def cost(
     conv = counted(network, lambda net: convolutions(net, height=NTIRE_SIDE, width_px=NTIRE_SIDE))
     flops = counted(network, lambda net: multi_adds(net, height=NTIRE_SIDE, width_px=NTIRE_SIDE))
     papers = multi_adds_720p(network)
-    ready = Prepared(network, device).at((network.channels(1.0), 1.0), precision)
+    own, path = network.config, Path(model.origin.get("path", ""))
+    way = "fp32" if "runtime" in own else precision  # what a file computes in does not change
+    ready = Prepared(network, device).at((network.channels(1.0), 1.0), way)
     per_pixel = counted(ready, lambda net: bytes_per_pixel(net, net.scale))
     timed = measured = None
     if runs:
@@ -106,6 +113,8 @@ def cost(
         peak_bytes=None if per_pixel is None else round(weight_bytes(ready) + rows * columns * per_pixel),
         measured_peak_bytes=measured,
         latency=timed,
+        file_bytes=path.stat().st_size if width == 1 and path.is_file() else None,
+        runs_in=f"{own['runtime']} {own['precision']}" if "runtime" in own else f"torch {precision}",
     )
 
 
@@ -131,6 +140,8 @@ def table_of(rows: Sequence[Cost]) -> Table:
         (Column("multi-adds 720p", short=True), lambda row: row.multi_adds),
         (Column("median", digits=2, unit="ms"), lambda row: row.latency and row.latency.median * 1000),
         (Column("p95", "optional", digits=2, unit="ms"), lambda row: row.latency and row.latency.p95 * 1000),
+        (Column("runs in", "optional"), lambda row: row.runs_in),
+        (Column("file", "optional", digits=0, unit="KB"), lambda row: row.file_bytes and row.file_bytes / 1024),
         (Column("peak", "optional", digits=1, unit="MiB"), lambda row: row.peak_bytes and row.peak_bytes / MIB),
         (
             Column("measured", "optional", digits=1, unit="MiB"),
@@ -140,7 +151,7 @@ def table_of(rows: Sequence[Cost]) -> Table:
         (Column("activations 256²", "optional", short=True), lambda row: row.activations),
         (Column("convs", "optional"), lambda row: row.convolutions),
     ]
-    if_any = ("median", "p95", "measured")
+    if_any = ("median", "p95", "measured", "file")
     return table(rows, [(column, cell) for column, cell in cells if column.name not in if_any or any(map(cell, rows))])
 
 

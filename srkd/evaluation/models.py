@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -22,6 +22,7 @@ from srkd.evaluation.result import BICUBIC
 from srkd.imaging.resize import imresize
 from srkd.inference.ensemble import SelfEnsemble
 from srkd.inference.forward import takes_luma, upscale_image, upscale_plane
+from srkd.inference.precision import Precision
 from srkd.inference.tiling import upscale_tiled
 from srkd.inference.upscaler import Upscaler
 from srkd.inference.widths import narrowed, trained_at
@@ -46,12 +47,14 @@ class Model:
         origin: what a result file says of it: path, sha256, key, iter, method; and seed, start and
             data order of its training, where its file records them.
         only: the widths it is evaluated at whatever is asked for, such as a teacher's full one.
+        precision: what it computes in; an `.onnx` file keeps its own.
     """
 
     name: str
     network: Network | None = None
     origin: dict[str, Any] = field(default_factory=dict[str, Any])
     only: tuple[float, ...] | None = None
+    precision: Precision = "fp32"
 
     def trained_widths(self) -> tuple[float, ...]:
         """Widths to evaluate unless others are asked for: those that were trained, else the full one."""
@@ -106,6 +109,16 @@ def load_models(paths: Sequence[str | Path], *, runtime: OnnxRuntime = "onnxrunt
             weights = read_weights(path)
             models.append(model_of(network_in(weights), weights, name=name))
     return models
+
+
+def in_precisions(models: Sequence[Model], precisions: Sequence[Precision]) -> list[Model]:
+    """Every model in each precision, with it in the name unless it is fp32; `.onnx` files once, in their own."""
+    found: list[Model] = []
+    for model in models:
+        for precision in precisions if model.network and "runtime" not in model.network.config else ("fp32",):
+            name = model.name if precision == "fp32" else f"{model.name} ({precision})"
+            found.append(replace(model, name=name, precision=precision))
+    return found
 
 
 def model_of(network: Network, weights: Weights, *, name: str) -> Model:
@@ -180,7 +193,9 @@ def candidates(
             )
         for width in model.widths(widths):
             network, ensemble = model.network, first.self_ensemble
-            upscaler = upscaler_at(network, width, device=str(device), tile=tile, self_ensemble=ensemble)
+            upscaler = upscaler_at(
+                network, width, device=str(device), tile=tile, self_ensemble=ensemble, precision=model.precision
+            )
             upscale = with_upscaler(upscaler)
             upscale(black)  # the first call pays for allocation and the choice of algorithms
             at = upscaler.network
@@ -190,11 +205,17 @@ def candidates(
 
 
 def upscaler_at(
-    network: Network, width: float, *, device: str, tile: int | Literal["auto"] = 0, self_ensemble: bool = False
+    network: Network,
+    width: float,
+    *,
+    device: str,
+    tile: int | Literal["auto"] = 0,
+    self_ensemble: bool = False,
+    precision: Precision = "fp32",
 ) -> Upscaler:
-    """A network at a width, in the only precision that gives the same numbers on every machine."""
+    """A network at a width; fp32 is the only precision that gives the same numbers on every machine."""
     narrow = narrowed(network, width)
-    return Upscaler(narrow, device=device, precision="fp32", tile=tile, self_ensemble=self_ensemble)
+    return Upscaler(narrow, device=device, precision=precision, tile=tile, self_ensemble=self_ensemble)
 
 
 def tabled_name(model: Model, protocol: Protocol) -> str:

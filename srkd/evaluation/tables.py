@@ -63,10 +63,17 @@ def summary_of(result: Result) -> Table:
         (Column("parameters", "optional", short=True), lambda item: item.params or None),
         (Column("multi-adds", "optional", short=True), lambda item: item.multi_adds or None),
         (Column("ms/image", "optional", digits=1), lambda item: None if item.seconds is None else item.seconds * 1000),
+        (Column("file", "optional", digits=0, unit="KB"), lambda item: _kilobytes(result, item)),
     ]
     if any(item.n < item.n_expected for item in result.summary):
         cells.append((Column("images", "optional"), lambda item: f"{item.n} of {item.n_expected}"))
     return table(result.summary, cells, group="set")
+
+
+def _kilobytes(result: Result, item: Summary) -> float | None:
+    """Of the file that was measured, where it was measured whole."""
+    size = result.record(item.model).get("file_bytes")
+    return size / 1024 if isinstance(size, int) and item.width == 1 else None
 
 
 def to_markdown(result: Result) -> str:

@@ -10,7 +10,7 @@ from torch import nn
 
 import srkd
 from srkd.cli import main
-from srkd.compat.onnx_file import onnx_network
+from srkd.compat.onnx_file import OnnxRuntime, onnx_network
 from srkd.inference.export.export import Form, export
 from srkd.metrics.cost import convolutions, multi_adds, parameters
 from srkd.networks.edsr import EDSR
@@ -41,7 +41,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def runtimes() -> list[str]:
+def runtimes() -> list[OnnxRuntime]:
     try:
         import openvino  # noqa: F401  # pyright: ignore
     except ImportError:
@@ -51,7 +51,7 @@ def runtimes() -> list[str]:
 
 @pytest.mark.parametrize("runtime", runtimes())
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_file_computes_what_its_network_computes(files: Path, name: str, runtime: str) -> None:
+def test_a_file_computes_what_its_network_computes(files: Path, name: str, runtime: OnnxRuntime) -> None:
     network, file = NETWORKS[name], onnx_network(files / f"{name}.onnx", runtime=runtime)
     for size in ((1, 17, 29), (3, 24, 20)):
         image = torch.rand(size[0], network.num_in_ch, *size[1:])
@@ -140,7 +140,21 @@ def test_benchmark_cost_and_upscale_take_files(files: Path, tmp_path: Path, caps
     (tmp_path / "set").mkdir()
     write_image(tmp_path / "set" / "a.png", image)
     both = [str(files / "two_step.pth"), str(files / "two_step.onnx")]
-    assert main(["benchmark", *both, "--sets", str(tmp_path / "set"), "-o", str(tmp_path / "r.json")]) == 0
+    assert (
+        main(
+            [
+                "benchmark",
+                *both,
+                "--precision",
+                "fp32,bf16",
+                "--sets",
+                str(tmp_path / "set"),
+                "-o",
+                str(tmp_path / "r.json"),
+            ]
+        )
+        == 0
+    )
     from srkd.evaluation.result import read_result
 
     result = read_result(tmp_path / "r.json")
@@ -148,7 +162,14 @@ def test_benchmark_cost_and_upscale_take_files(files: Path, tmp_path: Path, caps
     ours, theirs = (scores[name] for name in ("two_step.pth", "two_step.onnx"))
     assert ours == pytest.approx(theirs, abs=1e-3)
     assert result.record("two_step.onnx")["network"]["runtime"] == "onnxruntime"
+    assert scores["two_step.pth (bf16)"] == pytest.approx(ours, abs=0.1)
+    assert scores["two_step.pth (bf16)"] != ours
+    assert "two_step.onnx (bf16)" not in scores
+    shown = (tmp_path / "r.md").read_text()
+    assert f"{(files / 'two_step.onnx').stat().st_size / 1024:.0f} |" in shown
     assert main(["cost", *both, "--size", "16x16", "--runs", "1"]) == 0
-    assert "two_step.onnx" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "onnxruntime fp32" in shown
+    assert "torch fp32" in shown
     assert main(["upscale", str(tmp_path / "set" / "a.png"), "-m", both[1], "-o", str(tmp_path / "a_x2.png")]) == 0
     assert (tmp_path / "a_x2.png").is_file()

@@ -7,6 +7,7 @@ import torch
 
 from srkd.compression import recipe, students
 from srkd.compression.students import Budget, Student, candidates, chosen, judged, learning_rate
+from srkd.inference.budget import Cost
 from srkd.metrics.cost import parameters
 from srkd.networks.edsr import EDSR
 from srkd.networks.fsrcnn import FSRCNN
@@ -67,7 +68,8 @@ def test_the_smallest_file_counts(formats):
     ],
 )
 def test_a_budget_is_kept_or_not(monkeypatch, budget, milliseconds, too_much):
-    monkeypatch.setattr(students, "latency_of", lambda network, size, device: (milliseconds, "fp32"))
+    cost = Cost(1.0, "fp32", None, milliseconds, 1.0, fits=True)
+    monkeypatch.setattr(students, "cost_of", lambda network, size, device: cost)
     found = judged(candidates(TEACHER, ["pth"])[-1], budget, "cpu")
     assert found.too_much == too_much
     assert found.latency_ms == (milliseconds if too_much != ("parameters",) else None)
