@@ -28,7 +28,7 @@ COMMANDS = {
     "compare": ("compare", "is one network or method better than another: over images and seeds, in words"),
     "report": ("report", "one HTML page of results: table, charts, pictures, training curves"),
     "sweep": ("sweep", "trainings over option files, values and seeds, then measured, reported and compared"),
-    "plot": ("plot", "losses and validation metrics of training runs, as SVG"),
+    "plot": ("plot", "losses and validation metrics of training runs, as SVG, PDF or PNG"),
     "compress": ("compress", "a large network, photographs and a budget become files for a device, in one command"),
     "upscale": ("upscale", "super-resolve images or folders, at any width"),
     "export": ("export", "write a physically smaller network: .pth, .safetensors, .onnx or .pt2, parity-checked"),

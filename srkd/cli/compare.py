@@ -61,7 +61,8 @@ def run(args: argparse.Namespace) -> int:
     protocol = str(files[0].protocol["description"])
     answer = words.Answer(found, protocol, [*alone, *uneven_warnings(files)], args.power)
     show_table(words.table_of(found))
-    say(*answer.verdicts, *answer.powers, *(f"note: {note}." for note in answer.notes), f"Protocol {protocol}.")
+    notes = [f"note: {note.removesuffix('?')}{'?' if note.endswith('?') else '.'}" for note in answer.notes]
+    say(*answer.verdicts, *answer.powers, *notes, f"Protocol {protocol}.")
     show_json(answer.to_json())
     if args.output:
         answer.write(args.output)

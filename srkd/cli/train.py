@@ -6,6 +6,10 @@ srkd train -opt FILE --auto_resume                                    (go on whe
 srkd train -opt FILE --teacher craft_x4.pth                           (learn from this network too)
 srkd train -opt FILE --check                                          (build everything, a few steps, stop)
 torchrun --nproc_per_node=4 -m srkd train -opt FILE                   (four GPUs)
+
+Without a file of your own begin with README's first recipe, or with `srkd demo --photos` and a file of
+options/train/*/*_tiny.yml.
+`srkd list methods` shows what a file may name; with `srkd schema` an editor completes it.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ import argparse
 import logging
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from srkd.cli.display import stdout_console
@@ -85,7 +90,13 @@ def option_file(named: str | None, words: Sequence[str]) -> tuple[str, list[str]
     if named is None and len(files) != 1:
         given = f"; {', '.join(files)} are several" if files else ""
         raise InputError(f"name one option file: srkd train -opt FILE{given}. `srkd demo` trains without one.")
-    return files[0] if named is None else named, overrides
+    file = files[0] if named is None else named
+    if Path(file).is_dir():
+        raise InputError(
+            f"{file}: cannot be read as an option file: it is a folder. An option file (YAML) names the folders of "
+            "images; `srkd train --help` says where to begin."
+        )
+    return file, overrides
 
 
 def debugging(opt: TrainOptions) -> TrainOptions:

@@ -59,3 +59,9 @@ def test_around_other_flags(flag: str) -> None:
 def test_what_is_not_clear_is_asked(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", *words]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_folder_of_photographs_is_no_option_file(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in ([str(tmp_path)], ["-opt", str(tmp_path)]):
+        assert main(["train", *words]) == 2
+        assert "it is a folder. An option file (YAML) names the folders of images" in capsys.readouterr().err

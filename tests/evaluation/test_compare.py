@@ -332,6 +332,11 @@ def test_warnings_of_some_files_only_are_told():
     a, b = arm("a", {"S": [1]}, warnings=["Other LR images.", "Both."]), arm("b", {"S": [1]}, warnings=["Both."])
     files = [run.file for side in (a, b) for run in side.runs]
     assert uneven_warnings(files) == ["a0.json warns, and not every file does: Other LR images"]
+    low = [
+        arm(name, {"S": [1]}, warnings=[f"{name} is below bicubic (S 1.00 < 2.00 dB): hardly trained?"])
+        for name in "ab"
+    ]
+    assert uneven_warnings([run.file for side in low for run in side.runs]) == []  # every file warns of that
 
 
 def test_paper_y_of_version_0_1_beside_todays_is_told():
