@@ -120,6 +120,8 @@ def _named(path: Path, folder: Folder) -> tuple[dict[str, Any], Weights]:
 
 def _read(path: Path, folder: Folder) -> tuple[dict[str, Any], Weights]:
     state = load_state(path)
+    if path.stem != str(state["iter"]):
+        raise InputError(f"training state {path} is damaged: it says that it is of iteration {state['iter']!r:.40}.")
     return state, read_weights(folder.network(state["iter"]), "params")
 
 

@@ -215,7 +215,11 @@ def resume_with(recipe, train, folder, place, value, capsys):
     return status
 
 
-@pytest.mark.parametrize(("place", "value"), random.Random(0).sample(CASES, 30))
+ALWAYS = [("optimizer.state.0.exp_avg", "x"), ("optimizer.state.0.exp_avg", [1]), ("optimizer.state.0.exp_avg", 1.5)]
+ALWAYS += [("iter", 10**30), ("iter", 4), ("optimizer.state.0.exp_avg", torch.ones(2))]
+
+
+@pytest.mark.parametrize(("place", "value"), [*ALWAYS, *random.Random(0).sample(CASES, 24)])
 def test_fields_of_a_wrong_type(recipe, train, begun, capsys, place, value):
     resume_with(recipe, train, begun, place, value, capsys)
 
