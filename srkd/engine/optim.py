@@ -163,7 +163,7 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> N
         optimizer.load_state_dict(state)
     except ValueError as error:
         raise InputError(f"the training state is of another method, network or optimiser: {error}.") from None
-    moments = {name for kept in optimizer.state.values() for name, value in kept.items() if _is_large(value)}
+    moments = {name for kept in optimizer.state.values() for name, value in kept.items() if getattr(value, "ndim", 0)}
     for parameter, kept in optimizer.state.items():
         for name, value in kept.items():
             if isinstance(value, Tensor):
@@ -176,10 +176,6 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> N
                 raise InputError(f"the training state is damaged: {name} of a parameter is {type(value).__name__}.")
     for group, own in zip(optimizer.param_groups, options, strict=True):
         group.update(own)
-
-
-def _is_large(value: Any) -> bool:
-    return isinstance(value, Tensor) and value.numel() > 1
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
