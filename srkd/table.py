@@ -125,9 +125,9 @@ class Table:
         for number, (row, texts) in enumerate(zip(self.rows, self._texts(), strict=True)):
             if number == 0 or self._group_of(row) != self._group_of(self.rows[number - 1]):
                 lines.append(r"\midrule")
-            cells = [_escaped(text) for text in texts]
+            cells = [escaped(text) for text in texts]
             lines.append(
-                " & ".join(_bold(text) if (number, at) in best else text for at, text in enumerate(cells)) + r" \\"
+                " & ".join(bold(text) if (number, at) in best else text for at, text in enumerate(cells)) + r" \\"
             )
         return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
@@ -197,14 +197,15 @@ _ESCAPES = str.maketrans(
 )
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Text that LaTeX prints as it is."""
     return text.translate(_ESCAPES)
 
 
-def _bold(text: str) -> str:
+def bold(text: str) -> str:
+    """Text of LaTeX in bold."""
     return rf"\textbf{{{text}}}"
 
 
 def _latex_row(texts: Iterator[str]) -> str:
-    return " & ".join(map(_escaped, texts)) + r" \\"
+    return " & ".join(map(escaped, texts)) + r" \\"

@@ -22,9 +22,9 @@ SOURCES = sorted((ROOT / "srkd").rglob("*.py"))
 HEAVY = {"basicsr", "cv2", "kornia", "numpy", "pydantic", "scipy", "skimage", "spandrel", "torch", "torchvision"}
 MOST_LINES_OF_A_FILE = 350
 MOST_LINES_OF_CODE = {  # by room: docs/decisions/0004-size-of-the-package.md
-    "evaluation": 3_025,
+    "evaluation": 3_065,
     "inference": 1_980,
-    "cli": 1_670,
+    "cli": 1_695,
     "options": 1_100,
     "engine": 2_710,
     "data": 2_150,

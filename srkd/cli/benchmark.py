@@ -88,6 +88,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--no-teacher", action="store_true", default=None, help="no rows for the networks' teachers")
     add("--save-images", type=Path, metavar="DIR", help="write DIR/<set>/<image>_<model>_w<width>.png")
     add("-o", "--output", type=Path, metavar="FILE.json", help="result; .csv, .md and .tex are put beside it")
+    paper = "paper-tex: the .tex file is as papers have it, methods down and sets across"
+    add("--format", choices=("paper-tex",), metavar="paper-tex", default=None, help=paper)
     add_overwrite(parser, "compute anew what FILE.json holds already")
     add_device(parser, default=None)
     add("--limit", type=int, metavar="N", help="only the first N images of each set")
@@ -100,7 +102,24 @@ def run(args: argparse.Namespace) -> int:
     sort_out(args)
     if args.limit is not None and args.limit < 1:
         raise InputError(f"--limit is at least 1, not {args.limit}.")
-    return perform(_from_file(args) if args.opt else _from_arguments(args))
+    if args.format and not (args.output or args.opt):
+        raise InputError("--format paper-tex is for the file beside -o FILE.json: name one.")
+    job = _from_file(args) if args.opt else _from_arguments(args)
+    status = perform(job)
+    for path in job.outputs() if args.format else ():
+        _write_paper(path)
+    return status
+
+
+def _write_paper(path: Path) -> None:
+    from srkd.atomic import atomic_write_text
+    from srkd.evaluation.arms import read_arms
+    from srkd.evaluation.paper import paper_table
+
+    arms = read_arms([str(path)], keep_bicubic=True)
+    result, sets = arms[0].runs[0].file, list(dict.fromkeys(name for arm in arms for name in arm.sets))
+    metrics = [(name, result.metric(name)) for name in result.columns()]
+    atomic_write_text(path.with_suffix(".tex"), paper_table(arms, sets, metrics, str(result.protocol["description"])))
 
 
 def perform(job: Job) -> int:

@@ -34,14 +34,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--power", nargs="?", type=float, const=0.05, metavar="EFFECT", help=power)
     fail = "exit status 1 where any arm is worse on any set; or where any is not better"
     add("--fail-if", choices=["worse", "not-better"], help=fail)
-    add("-o", "--output", type=Path, metavar="FILE", help="write the comparison: .json or .md")
+    add("-o", "--output", type=Path, metavar="FILE", help="write the comparison: .json or .md; .tex: as papers have it")
 
 
 def run(args: argparse.Namespace) -> int:
     """Compare, show, write; 0 whatever comes out, but for --fail-if."""
+    from srkd.atomic import atomic_write_text
     from srkd.evaluation import words
     from srkd.evaluation.arms import pairs, read_arms
     from srkd.evaluation.compare import compare, files_of, uneven_warnings
+    from srkd.evaluation.paper import paper_table
     from srkd.evaluation.result import BICUBIC
 
     args.arms += [word for word in args.sets or () if ".json" in word]  # behind --sets
@@ -64,8 +66,13 @@ def run(args: argparse.Namespace) -> int:
     notes = [f"note: {note.removesuffix('?')}{'?' if note.endswith('?') else '.'}" for note in answer.notes]
     say(*answer.verdicts, *answer.powers, *notes, f"Protocol {protocol}.")
     show_json(answer.to_json())
-    if args.output:
+    if args.output and args.output.suffix == ".tex":
+        sets = args.sets or list(dict.fromkeys(name for arm in arms for name in arm.sets))
+        kind = found[0].kind
+        atomic_write_text(args.output, paper_table(arms, sets, [(args.metric, kind)], f"{args.metric}, {protocol}"))
+    elif args.output:
         answer.write(args.output)
+    if args.output:
         say_written(args.output)
     verdicts = {item.verdict for item in found}
     return int(

@@ -179,7 +179,7 @@ def options_of(
             "warmup_iter": min(100, iterations // 10),
             "pixel_opt": {"type": "L1Loss"},
         },
-        "val": {"val_freq": max(iterations // 4, 1), "metrics": {"psnr": psnr}},
+        "val": {"val_freq": -(-iterations // 4), "metrics": {"psnr": psnr}},
         "logger": {"print_freq": max(iterations // 40, 1), "save_checkpoint_freq": max(iterations // 10, 1)},
     }
 

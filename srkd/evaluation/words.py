@@ -131,10 +131,10 @@ def comparison_path(path: Path) -> Path:
     """Check the name of a file for comparisons.
 
     Raises:
-        InputError: it ends in neither .json nor .md.
+        InputError: it ends in neither .json nor .md nor .tex.
     """
-    if path.suffix not in (".json", ".md"):
-        raise InputError(f"a comparison is written to a file that ends in .json or .md, not to {path}.")
+    if path.suffix not in (".json", ".md", ".tex"):
+        raise InputError(f"a comparison is written to a file that ends in .json, .md or .tex, not to {path}.")
     return path
 
 
