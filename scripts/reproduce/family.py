@@ -38,7 +38,7 @@ from srkd.atomic import atomic_write_text
 from srkd.evaluation.arms import Arm as Side
 from srkd.evaluation.arms import read_arms
 from srkd.evaluation.compare import Comparison, compare
-from srkd.evaluation.words import write_comparison
+from srkd.evaluation.words import Answer
 from srkd.networks.weights import read_weights
 from srkd.options import load_train_options
 from srkd.provenance import environment
@@ -294,7 +294,8 @@ class Table:
         pairs = [(other, side) for side in sides.values() if (other := _control(side, sides)) is not None]
         found = compare(pairs, "psnr", sets=sets) if pairs else []
         if found:
-            write_comparison(self.out / "comparison.json", found, protocol="y", left_over=[])
+            side_file = pairs[0][0].runs[0].file
+            Answer(found, str(side_file.protocol["description"])).write(self.out / "comparison.json")
         record = {
             "command": command,
             "budget": asdict(self.budget),

@@ -32,6 +32,7 @@ COMMANDS = {
     "compress": ("compress", "a large network, photographs and a budget become files for a device, in one command"),
     "upscale": ("upscale", "super-resolve images or folders, at any width"),
     "export": ("export", "write a physically smaller network: .pth, .safetensors, .onnx or .pt2, parity-checked"),
+    "prune": ("prune", "put a network's channels in order of importance, before it is cut narrower"),
     "data": ("data", "image sets and weights: get, prepare, check (damage, pairs, kernels, leaks)"),
     "list": ("listing", "networks, methods, datasets and metrics, and their options"),
     "schema": ("schema", "the JSON schema of option files, for editors"),

@@ -10,11 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from srkd.losses.patches import patch_embeddings
 from srkd.losses.pixel import PixelLoss
 from srkd.losses.representation import representation_distance
 from srkd.methods.base import Teachers, everyone
-from srkd.methods.feature import FeatureMethod
+from srkd.methods.feature import PlaceMethod
 from srkd.networks.slim import Network, SlimConv2d
 from srkd.registry import METHODS
 from srkd.types import InputError
@@ -32,7 +31,7 @@ class _Heads(nn.Module):
 
 
 @METHODS.register
-class CRD(FeatureMethod):
+class CRD(PlaceMethod):
     """pix(S, gt) + feature_weight · Σ_l InfoNCE(g(s_l), h(t_l)), g and h being trained embeddings of places.
 
     Positive is the teacher's embedding of the same place; negatives are those of all other places of the batch, and of
@@ -40,12 +39,9 @@ class CRD(FeatureMethod):
 
     Args:
         embedding: numbers of an embedding.
-        grid: the places are the means over the cells of a grid × grid of each patch.
         bank: how many earlier features are kept.
         temperature: τ: small ones tell near negatives apart.
     """
-
-    same_sizes = False
 
     def __init__(
         self,
@@ -54,17 +50,16 @@ class CRD(FeatureMethod):
         pixel: PixelLoss,
         *,
         embedding: int = 32,
-        grid: int = 4,
         bank: int = 1024,
         temperature: float = 0.07,
         **options: Any,
     ) -> None:
-        if min(embedding, grid) < 1 or bank < 0 or not temperature > 0:
+        if embedding < 1 or bank < 0 or not temperature > 0:
             raise InputError(
-                f"`embedding` (={embedding}) and `grid` (={grid}) must be at least 1, `bank` (={bank}) not negative "
-                f"and `temperature` (={temperature}) positive."
+                f"`embedding` (={embedding}) must be at least 1, `bank` (={bank}) not negative and `temperature` "
+                f"(={temperature}) positive."
             )
-        self.embedding, self.grid, self.bank = embedding, grid, bank  # before, as `build` needs them
+        self.embedding, self.bank = embedding, bank  # before, as `build` needs them
         self.temperature = temperature
         super().__init__(student, teacher, pixel, **options)
 
@@ -74,13 +69,13 @@ class CRD(FeatureMethod):
 
     def project(self, head: Any, student: Tensor, teacher: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Embeddings of the places, and of the bank."""
-        features = patch_embeddings(teacher, grid=self.grid)
+        features = self.places(teacher)
         earlier = head.bank.to(features.dtype)
         theirs = head.teacher(torch.cat([features, earlier])[..., None, None]).flatten(1)
         if self.training:
             rows = everyone(features).to(head.bank.dtype)[-len(head.bank) :] if len(head.bank) else head.bank
             head.bank = torch.cat([head.bank, rows])[len(rows) :]
-        ours = patch_embeddings(head.student(student), grid=self.grid)
+        ours = self.places(head.student(student))
         return ours, (theirs[: len(features)], theirs[len(features) :])
 
     def distance(self, student: Tensor, teacher: tuple[Tensor, Tensor]) -> Tensor:

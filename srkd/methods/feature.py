@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from srkd.losses.patches import patch_embeddings
 from srkd.losses.pixel import PixelLoss
 from srkd.methods.base import Teachers, together
 from srkd.methods.distiller import OWN, Distiller, View
@@ -130,3 +131,23 @@ class FeatureMethod(Distiller):
             with torch.no_grad():
                 counts.append([feature.shape[1] for feature in Taps(module, list(paths)).features(x)])
         return list(zip(*counts, strict=True))
+
+
+class PlaceMethod(FeatureMethod):
+    """A feature method whose samples are places: the means over the cells of a grid × grid of each patch.
+
+    Args:
+        grid: cells along each side of a patch.
+    """
+
+    same_sizes: ClassVar[bool] = False
+
+    def __init__(self, student: Network, teacher: Teachers, pixel: PixelLoss, *, grid: int = 4, **options: Any) -> None:
+        if grid < 1:
+            raise InputError(f"`grid` (={grid}) must be at least 1.")
+        super().__init__(student, teacher, pixel, **options)
+        self.grid = grid
+
+    def places(self, feature: Tensor) -> Tensor:
+        """[B, C, h, w] -> [B · grid², C]."""
+        return patch_embeddings(feature, grid=self.grid)

@@ -9,18 +9,17 @@ from typing import Any
 
 from torch import Tensor
 
-from srkd.losses.patches import patch_embeddings
 from srkd.losses.pixel import PixelLoss
 from srkd.losses.relations import relation_distance
 from srkd.methods.base import Teachers
-from srkd.methods.feature import FeatureMethod
+from srkd.methods.feature import PlaceMethod
 from srkd.networks.slim import Network
 from srkd.registry import METHODS
 from srkd.types import InputError
 
 
 @METHODS.register
-class RKD(FeatureMethod):
+class RKD(PlaceMethod):
     """pix(S, gt) + feature_weight · Σ_l [ distance_weight · Huber(distances) + angle_weight · Huber(angles) ].
 
     Args:
@@ -28,8 +27,6 @@ class RKD(FeatureMethod):
         angle_weight: of the angles at every place between every two others; their number is the cube of the places'.
         grid: the places are the means over the cells of a grid × grid of each patch.
     """
-
-    same_sizes = False
 
     def __init__(
         self,
@@ -42,15 +39,15 @@ class RKD(FeatureMethod):
         grid: int = 2,
         **options: Any,
     ) -> None:
-        super().__init__(student, teacher, pixel, **options)
-        if grid < 1 or min(distance_weight, angle_weight) < 0 or not distance_weight + angle_weight:
+        super().__init__(student, teacher, pixel, grid=grid, **options)
+        if min(distance_weight, angle_weight) < 0 or not distance_weight + angle_weight:
             raise InputError(
-                f"`grid` (={grid}) must be at least 1, `distance_weight` (={distance_weight}) and `angle_weight` "
-                f"(={angle_weight}) not negative and not both 0."
+                f"`distance_weight` (={distance_weight}) and `angle_weight` (={angle_weight}) must not be negative, "
+                "and not both 0."
             )
-        self.grid, self.distance_weight, self.angle_weight = grid, distance_weight, angle_weight
+        self.distance_weight, self.angle_weight = distance_weight, angle_weight
 
     def distance(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Of the relations."""
-        places = (patch_embeddings(f, grid=self.grid) for f in (student, teacher))
+        places = (self.places(f) for f in (student, teacher))
         return relation_distance(*places, distance_weight=self.distance_weight, angle_weight=self.angle_weight)
