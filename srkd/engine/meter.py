@@ -112,15 +112,15 @@ class LossMeter:
             self._groups[names].count += number
 
     def load(self, state: Sequence[Mapping[str, Any]], device: torch.device) -> None:
-        """Go on from `state`."""
-        self._groups = {tuple(group["names"]): _Group(group["sums"].to(device), group["count"]) for group in state}
+        """Go on from `state`; a RuntimeError where names and sums are not as many."""
+        self._groups = {tuple(g["names"]): _Group(g["sums"].to(device), g["count"], len(g["names"])) for g in state}
 
 
 class _Group:
     """Losses that came together: sums [N], and for each the first step at which it was not finite."""
 
-    def __init__(self, sums: Tensor, count: int = 0) -> None:
-        self.sums, self.count = sums, count
+    def __init__(self, sums: Tensor, count: int = 0, number: int = -1) -> None:
+        self.sums, self.count = sums.reshape(number), count
         self.first = torch.full_like(sums, NEVER, dtype=torch.int64)
 
     def clear(self) -> None:

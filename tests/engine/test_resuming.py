@@ -216,6 +216,7 @@ def resume_with(recipe, train, folder, place, value, capsys):
 
 
 ALWAYS = [("optimizer.state.0.exp_avg", "x"), ("optimizer.state.0.exp_avg", [1]), ("optimizer.state.0.exp_avg", 1.5)]
+ALWAYS += [("losses.0.0.names", []), ("losses.0.0.names", ["l_pix"])]
 ALWAYS += [("iter", 10**30), ("iter", 4), ("optimizer.state.0.exp_avg", torch.ones(2))]
 
 
