@@ -141,7 +141,7 @@ def measure_width(
         rows = []
         for kind in kinds:
             for peer, told in peers.items():
-                if kind == "fp32" and peer.endswith("bf16"):
+                if kind != "auto" and ((kind == "fp32" and peer.endswith("bf16")) or peer.endswith("int8")):
                     continue  # fp32 against bf16 says nothing
                 row = comparison(
                     medians,
@@ -150,8 +150,8 @@ def measure_width(
                     peer_name=told,
                     own=f"srkd {kind}",
                     flops=flops,
-                    ceiling=ceiling[f"conv_{kind}"],
-                    headline=kind != "fp16" and (peer == "eager" or told.endswith(kind)),
+                    ceiling=ceiling.get(f"conv_{kind}", ceiling["conv_fp32"]),
+                    headline=kind not in ("fp16", "auto") and (peer == "eager" or told.endswith(kind)),
                 )
                 mib = {
                     key: medians[name, first]["mib"]
