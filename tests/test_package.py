@@ -24,7 +24,7 @@ HEAVY = {"basicsr", "cv2", "kornia", "numpy", "pydantic", "scipy", "skimage", "s
 MOST_LINES_OF_A_FILE = 350
 MOST_LINES_OF_CODE = {  # by room: docs/decisions/0004-size-of-the-package.md
     "evaluation": 3_065,
-    "inference": 1_980,
+    "inference": 1_990,
     "cli": 1_775,
     "options": 1_100,
     "engine": 2_710,
