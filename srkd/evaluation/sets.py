@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srkd.imaging.files import IMAGE_SUFFIXES, list_images, read_image, to_rgb8
+from srkd.missing import here
 from srkd.types import InputError, did_you_mean
 
 UInt8 = NDArray[np.uint8]
@@ -78,7 +79,7 @@ def find_set(name: str, *, given_lr: int | None = None) -> TestSet:
     tried = " or ".join(str(root / place) for place in places)
     raise InputError(
         f"there is no test set {name!r}: it is no folder, nor is there {tried} (in any case) with images "
-        f"in {'/, '.join(_INSIDE)}/ or directly.{did_you_mean(name, _KNOWN)} "
+        f"in {'/, '.join(_INSIDE)}/ or directly.{did_you_mean(name, (*_KNOWN, *here(Path(), Path.is_dir)))} "
         f"Known names: {', '.join(_KNOWN)}; $SRKD_DATASETS names another folder than datasets/."
     )
 

@@ -523,6 +523,10 @@ MISTAKES: list[tuple[str, str]] = [
         "--runs: 'many' is no whole number. `srkd cost --help` lists what it takes.",
     ),
     (
+        "compress net.pth",
+        "-o/--output, --data is missing. `srkd compress --help` lists what it takes.",
+    ),
+    (
         "export net.pth",
         "say where it goes: -o FILE (.pth, .safetensors, .onnx or .pt2), -o FOLDER or --web FOLDER.",
     ),
