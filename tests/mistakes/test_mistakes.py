@@ -527,6 +527,10 @@ MISTAKES: list[tuple[str, str]] = [
         "-o/--output, --data is missing. `srkd compress --help` lists what it takes.",
     ),
     (
+        "prune",
+        "-o/--output is missing. `srkd prune --help` lists what it takes.",
+    ),
+    (
         "export net.pth",
         "say where it goes: -o FILE (.pth, .safetensors, .onnx or .pt2), -o FOLDER or --web FOLDER.",
     ),
