@@ -63,8 +63,9 @@ def summary_of(result: Result) -> Table:
         (Column("parameters", "optional", short=True), lambda item: item.params or None),
         (Column("multi-adds", "optional", short=True), lambda item: item.multi_adds or None),
         (Column("ms/image", "optional", digits=1), lambda item: None if item.seconds is None else item.seconds * 1000),
-        (Column("file", "optional", digits=0, unit="KB"), lambda item: _kilobytes(result, item)),
     ]
+    if any(_kilobytes(result, item) for item in result.summary):
+        cells.append((Column("file", "optional", digits=0, unit="KB"), lambda item: _kilobytes(result, item)))
     if any(item.n < item.n_expected for item in result.summary):
         cells.append((Column("images", "optional"), lambda item: f"{item.n} of {item.n_expected}"))
     return table(result.summary, cells, group="set")

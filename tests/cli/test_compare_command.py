@@ -106,7 +106,7 @@ def test_mistakes_of_the_user_exit_with_2_and_a_sentence(files, capsys, tmp_path
         (["scratch.json", "rgb.json"], "different protocols"),
         (["scratch.json", "broken.json"], "broken.json is not JSON"),
         (["scratch.json"], "nothing to compare"),
-        (["scratch.json", "csd.json", "-o", "x.csv"], ".json or .md"),
+        (["scratch.json", "csd.json", "-o", "x.csv"], ".json, .md or .tex"),
         (["scratch.json", "csd.json", "--metric", "lpips"], "has no 'lpips'"),
         (["scratch.json", "csd.json", "--sets", "Set5"], "no set 'Set5'"),
         (["scratch.json", "csd.json", "--power", "0"], "--power is a difference above 0"),
