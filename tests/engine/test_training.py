@@ -249,11 +249,10 @@ class Interrupts(io.FileIO):
 
 
 def test_a_signal_in_the_middle_of_a_log_line(recipe, train, tmp_path, monkeypatch, capfd):
-    def handler(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    def handler(path, **_):
         return logging.StreamHandler(io.TextIOWrapper(io.BufferedWriter(Interrupts(path, "wb"))))
 
-    monkeypatch.setattr(sinks, "_file_handler", handler)
+    monkeypatch.setattr(sinks.logging, "FileHandler", handler)
     assert train(recipe) == 143
     said = capfd.readouterr().err
     assert "Interrupted: saving after this iteration" in said and "Logging error" not in said
