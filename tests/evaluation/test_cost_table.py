@@ -46,7 +46,7 @@ def test_at_scale_three_the_size_is_rounded():
 def test_table_and_json_say_how(network):
     rows = [cost(Model("net", network), width, size=(8, 8), runs=2) for width in (1.0, 0.5)]
     assert all(row.latency.runs == 2 and 0 < row.latency.median <= row.latency.p95 for row in rows)
-    assert len(table_of(rows).columns) == len(table_of(rows).rows[0]) == 10
+    assert len(table_of(rows).columns) == len(table_of(rows).rows[0]) == 11
     text = "\n".join(conventions(rows, MACHINE, "fp32"))
     for word in ("1280 × 720 output", "256 × 256 input", "one multiply-add = one FLOP", "8 × 8", "2 passes after 3",
                  "abacus (cpu), fp32, 1 threads, torch 2"):  # fmt: skip
@@ -57,4 +57,4 @@ def test_table_and_json_say_how(network):
             assert ("TF32" in to_json(rows, {**MACHINE, "device": "cuda:0"}, "fp32")["precision"]) == rounds
     assert set(CONVENTION) <= content["rows"][0].keys() and content["kind"] == "cost"
     counted = [cost(Model("net", network), 1.0, runs=0)]
-    assert len(table_of(counted).columns) == len(table_of(counted).rows[0]) == 8
+    assert len(table_of(counted).columns) == len(table_of(counted).rows[0]) == 9
