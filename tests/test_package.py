@@ -70,6 +70,12 @@ def test_no_module_imports_basicsr_or_spandrel_on_its_own() -> None:
     assert not loaded & {"basicsr", "spandrel"}
 
 
+def test_what_a_training_is_built_of_does_not_import_the_compiler() -> None:
+    # a second and 100 MB at the start of every command
+    code = "import sys, srkd.engine.build; print('torch._dynamo' in sys.modules)"
+    assert python("-c", code).strip() == "False"
+
+
 @pytest.mark.parametrize("name", srkd.__all__)
 def test_public_name_exists(name: str) -> None:
     assert getattr(srkd, name) is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
@@ -65,7 +66,9 @@ class _Rounded(torch.autograd.Function):
         return None, found
 
 
-_apply: Any = torch.compiler.disable(_Rounded.apply)
+@functools.cache
+def _uncompiled() -> Any:
+    return torch.compiler.disable(_Rounded.apply)  # when it is needed: it imports the compiler, which takes a second
 
 
 def rounded(features: nn.Module, x: Tensor) -> list[Tensor]:
@@ -73,4 +76,4 @@ def rounded(features: nn.Module, x: Tensor) -> list[Tensor]:
 
     What surrounds it computes as it did; its parameters get no gradient.
     """
-    return list(_apply(features, x))
+    return list(_uncompiled()(features, x))
