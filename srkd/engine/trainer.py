@@ -104,23 +104,20 @@ class Trainer:
             self._step(loader, clock)
             clock.lap()
             self.run_log.advance(self.iteration)
-            if self.iteration % settings.print_freq == 0 or self.iteration == settings.total_iter:
+            last = self.iteration == settings.total_iter
+            if self.iteration % settings.print_freq == 0 or last:
                 self._print(clock)
-            if settings.val_freq and self.validate and self.iteration % settings.val_freq == 0:
-                self._validate(clock)
+            if self.validate and (last or (settings.val_freq and self.iteration % settings.val_freq == 0)):
+                self._validate(clock)  # before the state is saved, which has the best result so far
             if self.iteration % settings.save_freq == 0:
                 save_or_tell(self)
             if self.interruption.agreed(self.iteration):
                 log.warning("Interrupted: saving iteration %s.", f"{self.iteration:,}")
                 break
-        finished = self.iteration >= settings.total_iter
-        if finished and self.validate and (not settings.val_freq or self.iteration % settings.val_freq):
-            self._validate(clock)
-            self.last_saved = None  # the best result is part of the state
         if self.last_saved != self.folder.state(self.iteration):
             save(self)
         gather_objects(self.world, None)  # nobody leaves while another is still writing
-        return 0 if finished else 128 + self.interruption.number
+        return 0 if self.iteration >= settings.total_iter else 128 + self.interruption.number
 
     def rehearse(self, steps: int) -> tuple[tuple[float, float], dict[str, float]]:
         """Run `steps` iterations that leave no file: (seconds, of these waiting) per iteration, and mean losses."""

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -69,6 +70,17 @@ def run_with_kills(recipe, train, tmp_path, started, *, kills, seed):
 
 def test_killed_a_few_times(recipe, train, tmp_path, started):
     run_with_kills(recipe, train, tmp_path, started, kills=2, seed=0)
+
+
+def test_a_run_that_is_done_writes_the_same_state_again(recipe, train, tmp_path):
+    """Killed after its last state and before its last validation, a run has no step left to take."""
+    recipe["train"] |= {"total_iter": 4, "scheduler": {"type": "CosineAnnealingLR", "T_max": 4}}
+    recipe["val"]["val_freq"] = 3
+    assert train(recipe) == 0
+    state, before = tmp_path / "experiments/tiny/training_states/4.state", tmp_path / "before.state"
+    shutil.copy(state, before)
+    assert train(recipe, "--auto_resume") == 0
+    assert same(before, state) == []
 
 
 @pytest.mark.slow
