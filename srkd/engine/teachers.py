@@ -57,9 +57,9 @@ def _teachers_in(options: Path) -> list[Model]:
     }
     if moved:
         opt = load_train_options(options, [f"{key}={path}" for key, path in moved.items()], import_plugins=False)
-    found: list[Model] = []
+    found, named = list[Model](), teachers_in(opt)
     for name, network in build_teachers(opt).items():
-        component, path = teachers_in(opt)[name]
+        component, path = named[name]
         file = Path(path or component.args["path"])
         weights = read_weights(file, opt.path.param_key_g_teacher)
         found.append(replace(model_of(network, weights, name=short_name(file)), only=(1.0,)))

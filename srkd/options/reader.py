@@ -145,8 +145,8 @@ class _Reader:
             with path.open("rb") as file:
                 data = file.read(self.bytes_left + 1)
         except FileNotFoundError:
-            others = lambda other: other.suffix in (".yml", ".yaml")  # noqa: E731
-            raise InputError(not_there(path, "the option file", wanted=others)) from None
+            said = not_there(path, "the option file", wanted=lambda other: other.suffix in (".yml", ".yaml"))
+            raise InputError(said) from None
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror}.") from None
         self.bytes_left -= len(data)
