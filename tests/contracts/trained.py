@@ -5,6 +5,7 @@ torchrun --nproc_per_node=2 tests/contracts/trained.py FOLDER METHOD [METHOD ...
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -48,7 +49,7 @@ def options(folder: Path, name: str, run: str) -> TrainOptions:
     if teacher_use(component) != "no":
         content["network_g_teacher"] = {**STUDENT, "num_feat": 12}
         content["path"]["pretrain_network_g_teacher"] = str(folder / "teacher.pth")
-    file = folder / f"{name}_{run}.yml"
+    file = folder / f"{name}_{run}_{os.getpid()}.yml"  # one a process: none reads what another is writing
     file.write_text(yaml.safe_dump(content))
     method = Component(name, component.example(folder))
     return load_train_options(file).model_copy(update={"method": method})
