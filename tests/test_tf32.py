@@ -67,7 +67,7 @@ def _upscale_train_count(setting: str, options: Path) -> None:
 
     rows = [cost(Model("net", EDSR(num_feat=4, num_block=1)), 1.0, size=(8, 8), runs=1)]
     machine = {"device": "cuda:0", "hardware": "", "threads": 1, "torch": "", "srkd_version": ""}
-    assert ("TF32" in to_json(rows, machine, "fp32")["precision"]) == tf32.convolutions_round()
+    assert ("TF32" in to_json(rows, machine)["precision"]) == tf32.convolutions_round()
 
     trainer = build_trainer(load_train_options(options))
     trainer.method.student.register_forward_pre_hook(ask)

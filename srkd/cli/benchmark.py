@@ -2,6 +2,7 @@
 
   srkd benchmark net_g_latest.pth --sets Set5 Urban100 --widths 1.0,0.5,1/4 -o results/mine.json
   srkd benchmark a.pth b.pth --sets Set5 --protocol y,rgb --lpips alex --self-ensemble -o results/all.json
+  srkd benchmark a.pth a_int8.onnx --sets Set5 --precision fp32,bf16 --runtime torch,openvino     (a row for each)
   srkd benchmark bicubic --sets photos/ --scale 4
   srkd benchmark -opt options/test/x.yml key.path=value        (BasicSR's test files)
 
@@ -23,6 +24,7 @@ from srkd.cli.common import (
     add_models,
     add_overwrite,
     add_sets,
+    add_ways,
     add_widths,
     sort_out,
     tile,
@@ -80,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_list(parser, "--protocol", metavar="P", help="y (default), paper-y, rgb, or several")
     add("--self-ensemble", action="store_true", default=None, help="mean over 8 flips and rotations")
     add("--tile", metavar="N", help="windows of N × N low-resolution pixels; auto; 0: none (default)")
-    add_list(parser, "--precision", metavar="P", help="fp32 (default), bf16, fp16, or several; .onnx files keep theirs")
+    add_ways(parser)
     add("--lpips", metavar="alex|vgg", help="a column LPIPS; its weights: srkd data get-model")
     given_lr = "take LR images beside the set (LRbicx4/, LR_bicubic/X4/)"
     add("--given-lr", action="store_true", default=None, help=given_lr)
@@ -179,12 +181,11 @@ def perform(job: Job) -> int:
 
 def _from_arguments(args: argparse.Namespace) -> Job:
     from srkd.engine.teachers import teachers_of
-    from srkd.evaluation.models import common_scale, in_precisions, load_models
+    from srkd.evaluation.models import common_scale, in_ways, load_models
     from srkd.evaluation.protocols import degradation_of, protocol_of
     from srkd.evaluation.sets import find_set
     from srkd.inference.device import choose_device
     from srkd.inference.forward import takes_luma
-    from srkd.inference.precision import check_precision
 
     if not args.models or not args.sets:
         raise InputError("say what to evaluate, and on what: srkd benchmark MODEL… --sets SET… (or -opt FILE).")
@@ -209,9 +210,7 @@ def _from_arguments(args: argparse.Namespace) -> Job:
         return folder / row.set / name if folder else None
 
     device = args.device or "auto"
-    for precision in args.precision or ():
-        check_precision(precision, choose_device(device))
-    models = in_precisions(models, args.precision or ["fp32"])
+    models = in_ways(models, args.runtime or ["torch"], args.precision or ["fp32"], choose_device(device))
     sets = [find_set(name, given_lr=scale if args.given_lr else None).first(args.limit) for name in args.sets]
     window = tile(args.tile or "0")
     return Job(
@@ -223,7 +222,7 @@ def _from_file(args: argparse.Namespace) -> Job:
     from srkd.engine.test_file import read_test_file
 
     given = "sets scale widths protocol save_images output device self_ensemble tile lpips given_lr degradation "
-    given += "no_teacher precision"
+    given += "no_teacher precision runtime"
     both = [f"--{name.replace('_', '-')}" for name in given.split() if getattr(args, name) is not None]
     if both:
         raise InputError(f"with -opt the file says it all: {', '.join(both)} cannot be given; use key.path=value.")

@@ -86,16 +86,12 @@ def add_device(parser: argparse.ArgumentParser, default: str | None = "auto") ->
     parser.add_argument("--device", default=default, help="auto (default), cpu, cuda, cuda:1, mps")
 
 
-def add_precision(parser: argparse.ArgumentParser, default: Literal["auto", "fp32"]) -> None:
-    """What networks compute in."""
-    choices = tuple(dict.fromkeys((default, "fp32", "bf16", "fp16")))
-    parser.add_argument("--precision", default=default, choices=choices, help=f"default {default}")
-
-
-def add_runtime(parser: argparse.ArgumentParser) -> None:
-    """What runs networks, or only .onnx files."""
-    text = "on a CPU; auto: the fastest that is installed and exact (default torch, for .onnx files onnxruntime)"
-    parser.add_argument("--runtime", default="torch", choices=("auto", "torch", "onnxruntime", "openvino"), help=text)
+def add_ways(parser: argparse.ArgumentParser) -> None:
+    """What networks are run by and compute in, each in a row of its own; None where it is not said."""
+    text = "fp32 (default), bf16, fp16, or several; .onnx files keep theirs"
+    add_list(parser, "--precision", metavar="P", help=text)
+    text = "torch (default; onnxruntime for .onnx files), onnxruntime, openvino, or several"
+    add_list(parser, "--runtime", metavar="R", help=text)
 
 
 def add_overwrite(parser: argparse.ArgumentParser, text: str = "replace files that exist") -> None:

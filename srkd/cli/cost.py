@@ -2,6 +2,7 @@
 
 srkd cost net_g_latest.pth --widths 1.0,0.5,1/4
 srkd cost a.pth b.pth --size 180x320 --device cuda --precision fp16 -o cost.json
+srkd cost a.pth a_int8.onnx --precision fp32,bf16 --runtime torch,openvino     (a row for each)
 srkd cost net_g_latest.pth --no-latency
 """
 
@@ -12,7 +13,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from srkd.cli.common import add_device, add_models, add_overwrite, add_precision, add_widths, sort_out, widths
+from srkd.cli.common import add_device, add_models, add_overwrite, add_ways, add_widths, sort_out, widths
 from srkd.cli.display import bar, height_width, keep_existing, say, say_written, show_json, show_table
 from srkd.types import InputError
 
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_widths(parser)
     add("--size", metavar="HxW", help="input for memory and latency, height x width (default: of a 1280 x 720 output)")
     add_device(parser)
-    add_precision(parser, "fp32")
+    add_ways(parser)
     add("--runs", type=int, default=20, metavar="N", help="timed passes after 3 that warm up (20)")
     add("--no-latency", action="store_true", help="count only, run nothing")
     add("-o", "--output", type=Path, metavar="FILE.json", help="write the same as JSON")
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     """Count, measure, show, write."""
     from srkd.atomic import atomic_write_text
     from srkd.evaluation.cost import conventions, cost, table_of, to_json
-    from srkd.evaluation.models import load_models
+    from srkd.evaluation.models import in_ways, load_models
     from srkd.inference.device import choose_device
     from srkd.provenance import environment
 
@@ -51,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
     if args.runs < 1:
         raise InputError(f"--runs is at least 1, not {args.runs}; --no-latency measures nothing.")
     wanted, size, device = widths(args.widths), height_width(args.size), choose_device(args.device)
-    pairs = [(model, width) for model in load_models(args.models) for width in model.widths(wanted) if model.network]
+    models = in_ways(load_models(args.models), args.runtime or ["torch"], args.precision or ["fp32"], device)
+    pairs = [(model, width) for model in models for width in model.widths(wanted) if model.network]
     if not pairs:
         raise InputError("bicubic costs nothing that is counted here: name a network.")
     runs = 0 if args.no_latency else args.runs
@@ -59,11 +61,11 @@ def run(args: argparse.Namespace) -> int:
     with bar("cost") as progress:
         for model, width in pairs:
             progress(len(rows), len(pairs))
-            rows.append(cost(model, width, size=size, device=device, precision=args.precision, runs=runs))
+            rows.append(cost(model, width, size=size, device=device, runs=runs))
     machine = environment(str(device))
     show_table(table_of(rows))
-    say(*conventions(rows, machine, args.precision))
-    text = json.dumps(to_json(rows, machine, args.precision), indent=1) + "\n"
+    say(*conventions(rows, machine))
+    text = json.dumps(to_json(rows, machine), indent=1) + "\n"
     show_json(text)
     if args.output:
         atomic_write_text(args.output, text)

@@ -48,8 +48,7 @@ def run(args: argparse.Namespace) -> int:
     import torch
     from torch.nn import functional as F
 
-    from srkd.imaging.files import list_images
-    from srkd.inference.export.int8 import FEWEST, read_samples
+    from srkd.inference.export.int8 import read_samples
     from srkd.networks.prune import by_norm, by_scale, by_search, ordered
     from srkd.networks.weights import network_of, origin_of, read_weights, save_network
 
@@ -65,8 +64,6 @@ def run(args: argparse.Namespace) -> int:
             f"{args.model} was trained at widths below 1 ({', '.join(f'{width:g}' for width in trained)}), which need "
             "its channels in the order that they have."
         )
-    if args.images and (count := len(list_images(args.images))) < FEWEST:
-        raise InputError(f"--images: {args.images} has {count} image(s); at least {FEWEST} are needed.")
     samples = read_samples(args.images, scale=network.scale, channels=network.num_in_ch)
     lq = torch.cat([torch.from_numpy(sample.lq[:, :, :SIDE, :SIDE].copy()) for sample in samples])
     side = SIDE * network.scale

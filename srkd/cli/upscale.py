@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from srkd.cli.common import add_device, add_overwrite, add_precision, add_runtime, add_width, tile, widths
+from srkd.cli.common import add_device, add_overwrite, add_width, tile, widths
 from srkd.cli.display import bar, say, telling
 from srkd.types import InputError, WorkError
 
@@ -25,15 +25,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("inputs", nargs="+", type=Path, metavar="IN", help="image, video, or folder of images")
     model = "checkpoint or .onnx file, or switchable-x2 (default) or switchable-x4, which come with srkd"
-    add("-m", "--model", default="switchable-x2", metavar="MODEL", help=model)
+    add("-m", "--model", metavar="MODEL", help=model)
     output = "folder; for one input, a file (default: NAME_x2 beside it)"
     add("-o", "--output", type=Path, metavar="OUT", help=output)
     add_width(parser)
     add("--latency-ms", type=float, metavar="T", help="pick the widest network within T ms an image")
     add("--memory-mb", type=float, metavar="M", help="pick the widest within M MiB; with --width: tile")
     add("--tile", default="auto", metavar="N", help="windows of N × N pixels; 0 for none (default auto)")
-    add_precision(parser, "auto")
-    add_runtime(parser)
+    add("--precision", default="auto", choices=("auto", "fp32", "bf16", "fp16"), help="default auto")
+    runtime = "on a CPU; auto: the fastest that is installed and exact (default torch, for .onnx files onnxruntime)"
+    add("--runtime", default="torch", choices=("auto", "torch", "onnxruntime", "openvino"), help=runtime)
     add("--self-ensemble", action="store_true", help="mean over 8 flips and rotations, 8 × the time")
     add_overwrite(parser, "replace files that exist instead of skipping them")
     add("--suffix", default="", help="put after each name, such as _x4")
@@ -47,19 +48,23 @@ def run(args: argparse.Namespace) -> int:
     from srkd.inference.budget import chooser
     from srkd.inference.files import beside, plan_jobs, upscale_files
     from srkd.inference.upscaler import Upscaler
+    from srkd.networks.pretrained import PRETRAINED
 
     if args.width is not None and args.latency_ms is not None:
         raise InputError("--width fixes the width and --latency-ms chooses it: give one or the other.")
     for name, value in (("--latency-ms", args.latency_ms), ("--memory-mb", args.memory_mb)):
         if value is not None and not value > 0:
             raise InputError(f"{name} is above 0, not {value:g}.")
+    usual = next(iter(PRETRAINED))
     upscaler = Upscaler(
-        args.model, width=widths([args.width or "1"])[0], device=args.device, precision=args.precision,
+        args.model or usual, width=widths([args.width or "1"])[0], device=args.device, precision=args.precision,
         tile=tile(args.tile), self_ensemble=args.self_ensemble, memory_mb=args.memory_mb,
         runtime=args.runtime,
     )  # fmt: skip
     limits = {"latency_ms": args.latency_ms, "memory_mb": args.memory_mb} if args.width is None else {}
     budget = {name: value for name, value in limits.items() if value is not None}
+    if args.model is None:
+        say(_why(usual, args))
     output = args.output or beside(args.inputs, upscaler.scale)
     planned = plan_jobs(args.inputs, output, suffix=args.suffix, extension=args.format)
     jobs = [job for job in planned if args.overwrite or not job.target.exists()]
@@ -83,3 +88,22 @@ def run(args: argparse.Namespace) -> int:
     if failures:
         raise WorkError(f"{len(failures)} of {len(jobs)} files failed:\n" + "\n".join(f"  {line}" for line in failures))
     return 0
+
+
+def _why(name: str, args: argparse.Namespace) -> str:
+    """Which network is taken where none is named, at which width, and how another is chosen."""
+    from srkd.networks.pretrained import PRETRAINED
+
+    limits = [f"{args.latency_ms:g} ms"] if args.latency_ms else []
+    limits += [f"{args.memory_mb:g} MiB"] if args.memory_mb else []
+    if args.width is not None:
+        width = f"width {args.width}, as asked"
+    elif limits:
+        width = f"the widest width within {' and '.join(limits)} on this machine"
+    else:
+        width = "full width, the best; --width 0.25 or --latency-ms T is faster"
+    others = ", ".join(f"-m {other} for ×{scale}" for other, scale in PRETRAINED.items() if other != name)
+    return (
+        f"Network: {name}, the usual one of those that come with srkd (×{PRETRAINED[name]}, trained on clean "
+        f"photographs), at {width}. Others: {others}, -m FILE for your own."
+    )

@@ -16,7 +16,7 @@ from srkd.evaluation.pipeline import Line, OnImage, Run
 from srkd.evaluation.protocols import Protocol
 from srkd.evaluation.result import BICUBIC, Result, key_of, mean, summarise
 from srkd.evaluation.sets import TestSet
-from srkd.provenance import environment, sources
+from srkd.provenance import environment, sources, version_of
 from srkd.types import InputError
 
 __all__ = ["OnImage", "Result", "benchmark", "benchmarks", "mean"]
@@ -84,9 +84,10 @@ def benchmarks(
         if journal:
             result.timing["earlier"] = journal.earlier
         for test_set in sets:
+            count = len(test_set.images)
             result.summary += [
                 summarise(
-                    result.rows, test_set.name, len(test_set.images), at.model, at.width, at.params, at.multi_adds
+                    result.rows, test_set.name, count, at.model, at.width, at.params, at.multi_adds, at.peak_bytes
                 )
                 for at in runners
             ]
@@ -135,5 +136,7 @@ def _record(model: Model, protocol: Protocol) -> dict[str, Any]:
     trained = network.trained_widths if network else None
     path = Path(model.origin.get("path", ""))
     size = path.stat().st_size if path.is_file() else None
-    more = {"network": described, "trained_widths": trained, "precision": model.precision, "file_bytes": size}
+    runtime, precision = model.runs_in
+    way = {"runtime": runtime, "runtime_version": version_of(runtime), "precision": precision}
+    more = {"network": described, "trained_widths": trained, **way, "file_bytes": size}
     return {"name": tabled_name(model, protocol), **model.origin, **more}

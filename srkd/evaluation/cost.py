@@ -7,13 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from srkd.evaluation.models import Model, counted, multi_adds_720p
-from srkd.inference.memory import MIB, bytes_per_pixel, weight_bytes
-from srkd.inference.precision import Precision, check_precision
-from srkd.inference.prepared import Prepared
-from srkd.inference.widths import narrowed
+from srkd.evaluation.models import Model, counted, multi_adds_720p, peak_bytes, upscaler_at
+from srkd.inference.memory import MIB
 from srkd.metrics.cost import convolutions, multi_adds, parameters
 from srkd.metrics.latency import WARM_UP, Latency, latency, measured_peak
 from srkd.table import Cell, Column, Table, table
@@ -30,7 +28,7 @@ CONVENTION = {
     "activations": "elements of the outputs of all convolutions for a 256 × 256 input (NTIRE)",
     "convolutions": "convolutions that one pass runs, transposed ones included (NTIRE)",
     "peak_bytes": "weights and tensors alive at once while `srkd upscale` upscales an image of `size` in one piece, "
-    "the output's conversion included, as `Upscaler.plan` has it; from shapes, without the libraries' own buffers",
+    "the output's conversion included, as `Upscaler.plan` has it; from shapes, without a runtime's own buffers",
     "measured_peak_bytes": "what PyTorch held at most on the CUDA device in one pass at `size`, weights included",
     "latency": "seconds of one pass at `size`, the image on the device, from an idle device until it is idle again",
 }
@@ -67,35 +65,30 @@ def cost(
     *,
     size: tuple[int, int] | None = None,
     device: torch.device | str = "cpu",
-    precision: Precision = "fp32",
     runs: int = 20,
 ) -> Cost:
     """What a model's network costs at a width.
 
     Args:
-        model: with a network.
+        model: with a network; memory and latency are those of its runtime and precision.
         width: share of the channels.
         size: height and width of the input for memory and latency; None: that of a 1280 × 720 output.
         device: where the latency is measured.
-        precision: for memory and latency.
         runs: timed passes after those that warm up; 0 measures nothing.
 
     Raises:
-        InputError: the width or the precision is not valid, or the model is bicubic interpolation.
+        InputError: the width, the precision or the runtime is not valid, or the model is bicubic interpolation.
     """
     device = torch.device(device)
-    check_precision(precision, device)
     if model.network is None:
         raise InputError(f"{model.name} has no network whose cost could be counted.")
-    network = narrowed(model.network, width).eval()
+    upscaler = upscaler_at(model, width, device=str(device))
+    network, ready = upscaler.network, upscaler.ready(np.zeros((1, 1, 3), np.uint8))
     rows, columns = size or (round(720 / network.scale), round(1280 / network.scale))
     conv = counted(network, lambda net: convolutions(net, height=NTIRE_SIDE, width_px=NTIRE_SIDE))
     flops = counted(network, lambda net: multi_adds(net, height=NTIRE_SIDE, width_px=NTIRE_SIDE))
     papers = multi_adds_720p(network)
-    own, path = network.config, Path(model.origin.get("path", ""))
-    way = "fp32" if "runtime" in own else precision  # what a file computes in does not change
-    ready = Prepared(network, device).at((network.channels(1.0), 1.0), way)
-    per_pixel = counted(ready, lambda net: bytes_per_pixel(net, net.scale))
+    path = Path(model.origin.get("path", ""))
     timed = measured = None
     if runs:
         image = torch.rand(1, ready.num_in_ch, rows, columns, device=device).to(memory_format=torch.channels_last)
@@ -110,23 +103,22 @@ def cost(
         conv and conv.elements,
         conv and conv.number,
         size=(rows, columns),
-        peak_bytes=None if per_pixel is None else round(weight_bytes(ready) + rows * columns * per_pixel),
+        peak_bytes=peak_bytes(ready, rows * columns),
         measured_peak_bytes=measured,
         latency=timed,
         file_bytes=path.stat().st_size if width == 1 and path.is_file() else None,
-        runs_in=f"{own['runtime']} {own['precision']}" if "runtime" in own else f"torch {precision}",
+        runs_in=" ".join(model.runs_in),
     )
 
 
-def to_json(rows: Sequence[Cost], machine: Mapping[str, Any], precision: str) -> dict[str, Any]:
+def to_json(rows: Sequence[Cost], machine: Mapping[str, Any]) -> dict[str, Any]:
     """`{schema, kind: cost, convention, environment, precision, rows}` for a JSON file."""
-    arithmetic = _arithmetic(machine, precision)
     head = {
         "schema": 1,
         "kind": "cost",
         "convention": CONVENTION,
         "environment": dict(machine),
-        "precision": arithmetic,
+        "precision": _arithmetic(rows, machine),
     }
     return {**head, "rows": [asdict(row) for row in rows]}
 
@@ -155,7 +147,7 @@ def table_of(rows: Sequence[Cost]) -> Table:
     return table(rows, [(column, cell) for column, cell in cells if column.name not in if_any or any(map(cell, rows))])
 
 
-def conventions(rows: Sequence[Cost], machine: Mapping[str, Any], precision: str) -> list[str]:
+def conventions(rows: Sequence[Cost], machine: Mapping[str, Any]) -> list[str]:
     """What belongs under the table: how it was counted and measured, a line each."""
     sizes = dict.fromkeys(f"{row.size[0]} × {row.size[1]}" for row in rows)
     lines = [
@@ -163,19 +155,20 @@ def conventions(rows: Sequence[Cost], machine: Mapping[str, Any], precision: str
         "same for a 256 × 256 input, one multiply-add = one FLOP (NTIRE). Activations: elements of all convolutions' "
         "outputs for a 256 × 256 input (NTIRE).",
         f"Peak: weights and tensors alive at once while an image of {', '.join(sizes)} (height × width) is upscaled in "
-        f"one piece in {precision}, from shapes.",
+        "one piece, from shapes, without a runtime's own buffers.",
     ]
     timed = next((row.latency for row in rows if row.latency), None)
     if timed:
         lines.append(
             f"Latency at that size: {timed.runs} passes after {WARM_UP} that warm up, {machine['hardware']} "
-            f"({machine['device']}), {_arithmetic(machine, precision)}, {machine['threads']} threads, "
+            f"({machine['device']}), {_arithmetic(rows, machine)}, {machine['threads']} threads, "
             f"torch {machine['torch']}, srkd {machine['srkd_version']}."
         )
     return lines
 
 
-def _arithmetic(machine: Mapping[str, Any], precision: str) -> str:
-    """The precision, and whether a GPU rounds fp32 on the way as PyTorch lets it."""
-    rounds = precision == "fp32" and str(machine["device"]).startswith("cuda") and convolutions_round()
-    return "fp32 (TF32 in convolutions)" if rounds else precision
+def _arithmetic(rows: Sequence[Cost], machine: Mapping[str, Any]) -> str:
+    """The precisions, and whether a GPU rounds fp32 on the way as PyTorch lets it."""
+    rounds = str(machine["device"]).startswith("cuda") and convolutions_round()
+    precisions = dict.fromkeys(row.runs_in.split()[-1] for row in rows)
+    return ", ".join("fp32 (TF32 in convolutions)" if name == "fp32" and rounds else name for name in precisions)

@@ -1,8 +1,8 @@
 """Rows on the disk as they are found, so that a run that was interrupted goes on, and a finished one is not repeated.
 
 Beside `x.json` stands `x.partial.jsonl` while a run goes on: what the numbers rest on in the first line, then a row a
-line. A row of either file is taken over where model (by its checksum), set (by its files' names, sizes and times),
-columns, protocol, windows, LPIPS, versions, sources, hardware, threads and precision are those of the new run.
+line. A row of either file is taken over where model (by its checksum, runtime and precision), set (by its files' names,
+sizes and times), columns, protocol, windows, LPIPS, versions, sources, hardware and threads are those of the new run.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from srkd.atomic import atomic_write_text
 from srkd.evaluation.result import BICUBIC, Key, Result, Row, flat, key_of, parse_result, read_result
 from srkd.types import InputError
 
+_MADE_BY = ("sha256", "runtime", "runtime_version", "precision")
 _SAME = ("srkd_version", "sources", "torch", "device", "hardware", "threads", "precision")
 
 
@@ -140,8 +141,8 @@ def _same_origin(row: Row, old: Result, new: Result) -> bool:
     def stamp(result: Result) -> str:
         return next((record.get("stamp", "") for record in result.sets if record.get("name") == row.set), "")
 
-    weights, then = (result.record(row.model).get("sha256") for result in (new, old))
-    return (row.model == BICUBIC or bool(weights)) and weights == then and stamp(new) == stamp(old) != ""
+    now, then = ([result.record(row.model).get(name) for name in _MADE_BY] for result in (new, old))
+    return (row.model == BICUBIC or bool(now[0])) and now == then and stamp(new) == stamp(old) != ""
 
 
 def _line(entry: dict[str, Any]) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 import torch
@@ -15,14 +16,15 @@ from torch import nn
 
 from srkd.compat.foreign import Foreign
 from srkd.compat.loading import network_in
-from srkd.compat.onnx_file import OnnxRuntime, onnx_network
+from srkd.compat.onnx_file import onnx_network
 from srkd.data.download import checked
 from srkd.evaluation.protocols import Protocol
 from srkd.evaluation.result import BICUBIC
 from srkd.imaging.resize import imresize
-from srkd.inference.ensemble import SelfEnsemble
 from srkd.inference.forward import takes_luma, upscale_image, upscale_plane
-from srkd.inference.precision import Precision
+from srkd.inference.memory import bytes_per_pixel, weight_bytes
+from srkd.inference.precision import Precision, check_precision
+from srkd.inference.runtimes import Runtime, computes_in
 from srkd.inference.tiling import upscale_tiled
 from srkd.inference.upscaler import Upscaler
 from srkd.inference.widths import narrowed, trained_at
@@ -46,8 +48,9 @@ class Model:
         network: the network at full width.
         origin: what a result file says of it: path, sha256, key, iter, method; and seed, start and
             data order of its training, where its file records them.
-        only: the widths it is evaluated at whatever is asked for, such as a teacher's full one.
+        only: the widths it is evaluated at whatever is asked for, such as the full one of a teacher or an `.onnx` file.
         precision: what it computes in; an `.onnx` file keeps its own.
+        runtime: what runs it; `torch` is onnxruntime for an `.onnx` file.
     """
 
     name: str
@@ -55,6 +58,15 @@ class Model:
     origin: dict[str, Any] = field(default_factory=dict[str, Any])
     only: tuple[float, ...] | None = None
     precision: Precision = "fp32"
+    runtime: Runtime = "torch"
+
+    @property
+    def runs_in(self) -> tuple[str, str]:
+        """The runtime and the precision that it has in the end, such as onnxruntime and int8."""
+        own = self.network.config if self.network else {}
+        if "runtime" not in own:
+            return self.runtime, self.precision
+        return own["runtime"] if self.runtime == "torch" else self.runtime, own["precision"]
 
     def trained_widths(self) -> tuple[float, ...]:
         """Widths to evaluate unless others are asked for: those that were trained, else the full one."""
@@ -75,6 +87,7 @@ class Candidate:
         upscale: runs it.
         params: parameters at this width.
         multi_adds: of one pass for a 1280 × 720 output; None where they cannot be counted.
+        peak_bytes: weights, and tensors alive at once while such an image is made in one piece; None as above.
         bounded: whether windows of an image give what the whole image gives.
     """
 
@@ -83,15 +96,12 @@ class Candidate:
     upscale: Upscale
     params: int
     multi_adds: int | None
+    peak_bytes: int | None = None
     bounded: bool = True
 
 
-def load_models(paths: Sequence[str | Path], *, runtime: OnnxRuntime = "onnxruntime") -> list[Model]:
+def load_models(paths: Sequence[str | Path]) -> list[Model]:
     """Read checkpoints and `.onnx` files; the word `bicubic` is skipped, as bicubic is evaluated always.
-
-    Args:
-        paths: the files.
-        runtime: what runs `.onnx` files.
 
     Raises:
         InputError: a checkpoint cannot be read, or does not say which network it holds.
@@ -103,22 +113,43 @@ def load_models(paths: Sequence[str | Path], *, runtime: OnnxRuntime = "onnxrunt
         if names.count(name) > 1:
             name = path.name if sum(path.name == other.name for other in different) == 1 else str(path)
         if path.suffix.lower() == ".onnx":
-            network = onnx_network(path, runtime=runtime)
-            models.append(Model(name, network, {"path": str(path), "sha256": checked(path)}))
+            network = onnx_network(path)
+            models.append(Model(name, network, {"path": str(path), "sha256": checked(path)}, only=(1.0,)))
         else:
             weights = read_weights(path)
             models.append(model_of(network_in(weights), weights, name=name))
     return models
 
 
-def in_precisions(models: Sequence[Model], precisions: Sequence[Precision]) -> list[Model]:
-    """Every model in each precision, with it in the name unless it is fp32; `.onnx` files once, in their own."""
-    found: list[Model] = []
-    for model in models:
-        for precision in precisions if model.network and "runtime" not in model.network.config else ("fp32",):
-            name = model.name if precision == "fp32" else f"{model.name} ({precision})"
-            found.append(replace(model, name=name, precision=precision))
-    return found
+def in_ways(
+    models: Sequence[Model], runtimes: Sequence[Runtime], precisions: Sequence[Precision], device: torch.device
+) -> list[Model]:
+    """Every model in each runtime and precision, which stand in its name where they are not the usual ones.
+
+    `.onnx` files keep their precision. What a runtime does not compute in is left out.
+
+    Raises:
+        InputError: a runtime or a precision is unknown or not possible here, or a runtime has none of the precisions.
+    """
+    for precision in precisions:
+        check_precision(precision, device)
+    if wrong := [runtime for runtime in runtimes if runtime not in get_args(Runtime)]:
+        raise InputError(f"runtime {wrong[0]!r} is not known; allowed: {', '.join(get_args(Runtime))}.")
+    ways = [pair for pair in product(runtimes, precisions) if computes_in(*pair)]
+    if none := [runtime for runtime in runtimes if runtime not in dict(ways)]:
+        raise InputError(f"runtime {none[0]} does not compute in {' or '.join(precisions)}: add fp32.")
+    found = (
+        (model, replace(model, runtime=runtime, precision=precision))
+        for model, (runtime, precision) in product(models, ways)
+    )
+    return [*{(usual.name, *one.runs_in): _named(one, usual.runs_in) for usual, one in found}.values()]
+
+
+def _named(model: Model, usual: tuple[str, str]) -> Model:
+    runtime, precision = ("" if own == other else own for own, other in zip(model.runs_in, usual, strict=True))
+    way = " ".join(filter(None, (runtime, precision)))
+    own, of, students = model.name.partition(" (teacher of ")
+    return replace(model, name=f"{own} ({way}){of}{students}" if way else model.name)
 
 
 def model_of(network: Network, weights: Weights, *, name: str) -> Model:
@@ -192,30 +223,33 @@ def candidates(
                 "network: use protocol y."
             )
         for width in model.widths(widths):
-            network, ensemble = model.network, first.self_ensemble
-            upscaler = upscaler_at(
-                network, width, device=str(device), tile=tile, self_ensemble=ensemble, precision=model.precision
-            )
+            upscaler = upscaler_at(model, width, device=str(device), tile=tile, self_ensemble=first.self_ensemble)
             upscale = with_upscaler(upscaler)
             upscale(black)  # the first call pays for allocation and the choice of algorithms
             at = upscaler.network
-            counts = parameters(at), multi_adds_720p(at)
-            found.append(Candidate(tabled_name(model, first), width, upscale, *counts, at.receptive_field is not None))
+            memory = peak_bytes(upscaler.ready(black), 720 * 1280 / at.scale**2)
+            cost = parameters(at), multi_adds_720p(at), memory
+            found.append(Candidate(tabled_name(model, first), width, upscale, *cost, at.receptive_field is not None))
     return found
 
 
 def upscaler_at(
-    network: Network,
-    width: float,
-    *,
-    device: str,
-    tile: int | Literal["auto"] = 0,
-    self_ensemble: bool = False,
-    precision: Precision = "fp32",
+    model: Model, width: float, *, device: str, tile: int | Literal["auto"] = 0, self_ensemble: bool = False
 ) -> Upscaler:
-    """A network at a width; fp32 is the only precision that gives the same numbers on every machine."""
-    narrow = narrowed(network, width)
-    return Upscaler(narrow, device=device, precision=precision, tile=tile, self_ensemble=self_ensemble)
+    """A model's network at a width; fp32 is the only precision that gives the same numbers on every machine."""
+    assert model.network is not None
+    narrow, runtime = narrowed(model.network, width), model.runtime
+    precision = "fp32" if "runtime" in narrow.config else model.precision  # whose name in a way is fp32, whatever it is
+    return Upscaler(narrow, device=device, precision=precision, tile=tile, self_ensemble=self_ensemble, runtime=runtime)
+
+
+def peak_bytes(ready: Network, pixels: float) -> int | None:
+    """Weights, and tensors alive at once while an image of so many pixels is upscaled in one piece, from shapes.
+
+    None for a foreign network that cannot run without values.
+    """
+    per_pixel = counted(ready, lambda net: bytes_per_pixel(net, net.scale))
+    return None if per_pixel is None else round(weight_bytes(ready) + pixels * per_pixel)
 
 
 def tabled_name(model: Model, protocol: Protocol) -> str:
@@ -259,13 +293,9 @@ def with_upscaler(upscaler: Upscaler) -> Upscale:
     def upscale(lq: NDArray[Any]) -> NDArray[Any]:
         if lq.dtype.kind != "f":
             return upscaler.upscale(lq)
-        whole = through(SelfEnsemble(network) if upscaler.self_ensemble else network)
-        tile = upscaler.tile_for(*lq.shape)
+        whole, tile = through(upscaler.current(lq)), upscaler.tile_for(*lq.shape)  # upscalers take no planes
         return upscale_tiled(whole, lq, scale=upscaler.scale, tile=tile, margin=upscaler.margin) if tile else whole(lq)
 
-    network = upscaler.network  # for planes: what an upscaler takes are pictures
-    if takes_luma(network):
-        network.eval().to(upscaler.device)
     return upscale
 
 

@@ -68,6 +68,7 @@ class Summary:
     params: int | None
     multi_adds: int | None
     seconds: Seconds | None
+    peak_bytes: int | None = None
 
 
 def _protocol(record: dict[str, Any]) -> dict[str, Any]:
@@ -172,12 +173,13 @@ def summarise(
     width: float,
     params: int | None = None,
     multi_adds: int | None = None,
+    peak_bytes: int | None = None,
 ) -> Summary:
     """Means of the rows of one set that are of one model and width; an infinite PSNR makes the mean infinite."""
     own = [row for row in rows if (row.set, row.model, row.width) == (test_set, model, width)]
     metrics = {name: mean([row.metrics[name] for row in own]) for name in (own[0].metrics if own else ())}
     seconds = [row.seconds for row in own if row.seconds is not None]
-    cost = params, multi_adds, mean(seconds) if seconds else None
+    cost = params, multi_adds, mean(seconds) if seconds else None, peak_bytes
     return Summary(test_set, model, width, len(own), n_expected, metrics, *cost)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from srkd.atomic import atomic_write_text
 from srkd.evaluation.result import Result, Summary
@@ -64,11 +65,21 @@ def summary_of(result: Result) -> Table:
         (Column("multi-adds", "optional", short=True), lambda item: item.multi_adds or None),
         (Column("ms/image", "optional", digits=1), lambda item: None if item.seconds is None else item.seconds * 1000),
     ]
-    if any(_kilobytes(result, item) for item in result.summary):
-        cells.append((Column("file", "optional", digits=0, unit="KB"), lambda item: _kilobytes(result, item)))
+    more: list[tuple[Column, Callable[[Summary], Cell]]] = [
+        (Column("runs in", "optional"), lambda item: _runs_in(result.record(item.model))),
+        (Column("file", "optional", digits=0, unit="KB"), lambda item: _kilobytes(result, item)),
+        (Column("peak", "optional", digits=1, unit="MiB"), lambda item: item.peak_bytes and item.peak_bytes / 2**20),
+    ]
+    cells += [(column, cell) for column, cell in more if any(map(cell, result.summary))]
     if any(item.n < item.n_expected for item in result.summary):
         cells.append((Column("images", "optional"), lambda item: f"{item.n} of {item.n_expected}"))
     return table(result.summary, cells, group="set")
+
+
+def _runs_in(record: Mapping[str, Any]) -> str:
+    """Runtime and precision, where they are not the usual ones."""
+    way = f"{record.get('runtime', 'torch')} {record.get('precision', 'fp32')}"
+    return "" if way == "torch fp32" else way
 
 
 def _kilobytes(result: Result, item: Summary) -> float | None:
@@ -79,13 +90,13 @@ def _kilobytes(result: Result, item: Summary) -> float | None:
 
 def to_markdown(result: Result) -> str:
     """The summary as a table, with the protocol, the machine and the images left out under it."""
-    machine = result.environment
+    machine, memory = result.environment, "and peak memory " * any(item.peak_bytes for item in result.summary)
     lines = [
         summary_of(result).markdown(),
         "",
         *notes(result),
         f"srkd {machine['srkd_version']}, torch {machine['torch']}, {machine['hardware']} ({machine['device']}), "
-        f"{machine['threads']} threads; multi-adds are for a 1280 × 720 output.",
+        f"{machine['threads']} threads; multi-adds {memory}are for a 1280 × 720 output.",
         *(f"- left out: {item.set}/{item.image} {item.model}: {item.reason}" for item in result.failures),
     ]
     return "\n".join(lines) + "\n"

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Literal, Protocol, Self
 
 import numpy as np
 import torch
@@ -30,10 +30,33 @@ from srkd.networks.slim import Network
 from srkd.provenance import environment
 from srkd.types import InputError
 
-if TYPE_CHECKING:
-    from srkd.inference.upscaler import Upscaler
-
 _SECONDS, _MOST_RUNS = 0.5, 9  # a width is measured for about as long, after one run that warms up
+
+
+class _Upscaler(Protocol):
+    """What a budget asks of an upscaler (`srkd.inference.upscaler.Upscaler`, which knows budgets: no circle)."""
+
+    network: Network
+    device: torch.device
+    tile: int | Literal["auto"]
+    memory_mb: float | None
+    self_ensemble: bool
+
+    @property
+    def width(self) -> float: ...
+    @width.setter
+    def width(self, width: float) -> None: ...
+    @property
+    def way(self) -> str: ...
+    @property
+    def margin(self) -> int: ...
+    @property
+    def memory(self) -> dict[float, int]: ...
+    def copy(self) -> Self: ...
+    def settle(self, image: Image) -> str: ...
+    def tile_for(self, height: int, width_px: int) -> int | None: ...
+    def bytes_per_pixel(self) -> float: ...
+    def upscale(self, image: Image) -> Image: ...
 
 
 @dataclass(frozen=True)
@@ -92,7 +115,7 @@ class Plan:
 
 
 def make_plan(
-    upscaler: Upscaler,
+    upscaler: _Upscaler,
     height: int,
     width_px: int,
     *,
@@ -141,7 +164,7 @@ def make_plan(
 
 
 def fit(
-    upscaler: Upscaler,
+    upscaler: _Upscaler,
     height: int,
     width_px: int,
     *,
@@ -163,7 +186,7 @@ def fit(
     return plan
 
 
-def chooser(upscaler: Upscaler, budget: Mapping[str, float], told: Callable[[str], None]) -> Callable[[Image], None]:
+def chooser(upscaler: _Upscaler, budget: Mapping[str, float], told: Callable[[str], None]) -> Callable[[Image], None]:
     """What sets the width for the size of each image by `fit`; the plan of each size is `told` once."""
     sizes: set[tuple[int, int]] = set()
 
@@ -177,7 +200,7 @@ def chooser(upscaler: Upscaler, budget: Mapping[str, float], told: Callable[[str
     return choose
 
 
-def _cost_of_memory(upscaler: Upscaler, picture: Image, memory_mb: float | None) -> Cost:
+def _cost_of_memory(upscaler: _Upscaler, picture: Image, memory_mb: float | None) -> Cost:
     """The cost of the current width, with its windows cut for the memory it may take, not yet timed."""
     precision = upscaler.settle(picture)
     weights = upscaler.memory[upscaler.width] / MIB
@@ -193,7 +216,7 @@ def _cost_of_memory(upscaler: Upscaler, picture: Image, memory_mb: float | None)
     return Cost(upscaler.width, precision, tile, None, total, fits=memory_mb is None or total <= memory_mb)
 
 
-def _windows(upscaler: Upscaler, picture: Image, tile: int | None) -> list[tuple[Span, Span]]:
+def _windows(upscaler: _Upscaler, picture: Image, tile: int | None) -> list[tuple[Span, Span]]:
     height, width_px = picture.shape[:2]
     return list(windows(height, width_px, tile or max(height, width_px), upscaler.margin))
 
@@ -201,7 +224,7 @@ def _windows(upscaler: Upscaler, picture: Image, tile: int | None) -> list[tuple
 class _Calibrations:
     """Medians in milliseconds by what they depend on, in a JSON file."""
 
-    def __init__(self, folder: Path, upscaler: Upscaler) -> None:
+    def __init__(self, folder: Path, upscaler: _Upscaler) -> None:
         self._file = folder / "latency.json"
         self._upscaler = upscaler
         machine = environment(str(upscaler.device))
@@ -234,7 +257,7 @@ class _Calibrations:
             return {}
 
 
-def _median_ms(upscaler: Upscaler, part: Image) -> float:
+def _median_ms(upscaler: _Upscaler, part: Image) -> float:
     asked = upscaler.tile
     if asked != "auto" or upscaler.device.type == "cpu":  # elsewhere the parts may still be too large
         upscaler.tile = 0

@@ -75,8 +75,12 @@ def _ways_of(runtime: str, precision: str, device: torch.device, *, file: bool) 
     if file:
         return [f"{runtime} fp32"]
     possible = precisions(device) if precision == "auto" else [precision]
-    kinds = [kind for kind in possible if kind == "fp32" or (kind in _HINTS and runtime == "openvino")]
-    return [f"{runtime} {kind}" for kind in kinds]
+    return [f"{runtime} {kind}" for kind in possible if computes_in(runtime, kind)]
+
+
+def computes_in(runtime: str, precision: str) -> bool:
+    """Whether a runtime has this precision, where the device has it."""
+    return precision == "fp32" or runtime == "torch" or (runtime == "openvino" and precision in _HINTS)
 
 
 def through(network: Network, way: str) -> Network:

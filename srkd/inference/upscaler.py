@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, Self, overload
 
 import numpy as np
 import torch
@@ -94,7 +94,7 @@ class Upscaler:
         self._prepared = Prepared(self.network, self.device)
         self.width = width
 
-    def copy(self) -> Upscaler:
+    def copy(self) -> Self:
         """An upscaler with a width, tile and memory of its own, which shares the narrow networks of this one."""
         return copy.copy(self)
 
@@ -185,7 +185,7 @@ class Upscaler:
                 together: list[Image] = []
                 if not self.tile_for(*first.shape[:2]):
                     try:
-                        together = self._run(self._current(first), [images[index] for index in part])
+                        together = self._run(self.current(first), [images[index] for index in part])
                     except RuntimeError as error:
                         if not _is_out_of_memory(error):
                             raise
@@ -200,7 +200,7 @@ class Upscaler:
             out: [s·h, s·w, …] of the image's kind to write into, for example a memory-mapped file.
         """
         now = self.copy()  # another thread may set another width
-        network = now._current(image)
+        network = now.current(image)
         tile = now.tile_for(*image.shape[:2])
         while True:
             try:
@@ -296,10 +296,13 @@ class Upscaler:
             return self._ways[0]
         return self._prepared.settle(self._at, self._ways, image)
 
-    def _current(self, image: Image) -> nn.Module:
-        """The network that upscales at the current width."""
-        network = self._prepared.at(self._at, self.settle(image))
-        return SelfEnsemble(network) if self.self_ensemble else network
+    def ready(self, image: Image) -> Network:
+        """The network of the current width in its precision and runtime, decided on `image` if they are not yet."""
+        return self._prepared.at(self._at, self.settle(image))
+
+    def current(self, image: Image) -> nn.Module:
+        """What upscales at the current width: `ready`, or its self-ensemble."""
+        return SelfEnsemble(self.ready(image)) if self.self_ensemble else self.ready(image)
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:

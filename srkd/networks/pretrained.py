@@ -8,7 +8,7 @@ from pathlib import Path
 from srkd.types import InputError
 
 PRETRAINED = {"switchable-x2": 2, "switchable-x4": 4}
-"""Their scales by name. What they are is in the `.md` file beside each."""
+"""Their scales by name, the usual one first. What they are is in the `.md` file beside each."""
 
 
 def pretrained(scale: int = 2) -> Path:

@@ -86,3 +86,31 @@ def test_what_a_folder_holds_beside_images_is_told(checkpoint, tmp_path, photo, 
     assert main(["upscale", str(tmp_path / "mix"), "-m", str(checkpoint), "-o", str(tmp_path / "out")]) == 0
     said = capsys.readouterr().out
     assert f"Left out: 2 in the folders that are no images, such as {tmp_path / 'mix' / 'clip.mp4'}." in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            [],
+            "switchable-x2, the usual one of those that come with srkd (×2, trained on clean photographs), at full",
+        ),
+        (["--width", "0.25"], "at width 0.25, as asked"),
+        (["--latency-ms", "40000"], "at the widest width within 40000 ms on this machine"),
+        (["--latency-ms", "40000", "--memory-mb", "4000"], "within 40000 ms and 4000 MiB on this machine"),
+        (["--width", "0.25", "--memory-mb", "4000"], "at width 0.25, as asked"),
+    ],
+)
+def test_without_a_model_it_says_which_and_why_and_how_to_choose_another(
+    words, said, tmp_path, photo, monkeypatch, capsys
+):
+    monkeypatch.setenv("SRKD_HOME", str(tmp_path / "home"))
+    write_image(tmp_path / "photo.png", photo[:9, :12])
+    more = ["--precision", "fp32", "--device", "cpu"]
+    assert main(["upscale", str(tmp_path / "photo.png"), *words, *more]) == 0
+    first, *rest = capsys.readouterr().out.splitlines()
+    assert first.startswith("Network: ") and said in first
+    assert "-m switchable-x4 for ×4" in first and "-m FILE" in first
+    assert "photo_x2.png" in rest[-1]
+    assert main(["upscale", str(tmp_path / "photo.png"), *words, *more, "-m", "switchable-x2", "--overwrite"]) == 0
+    assert "Network:" not in capsys.readouterr().out

@@ -32,7 +32,7 @@ def _planned(network, width, height, width_px):
 
 def test_precision_and_size_decide_about_memory_and_not_about_counts(network):
     single, half = (
-        cost(Model("net", network), 1.0, size=(10, 12), precision=name, runs=0) for name in ("fp32", "bf16")
+        cost(Model("net", network, precision=name), 1.0, size=(10, 12), runs=0) for name in ("fp32", "bf16")
     )
     assert half.size == (10, 12) and half.flops == single.flops and half.peak_bytes < single.peak_bytes
     assert next(network.parameters()).dtype == torch.float32  # the model's own network stays as it was
@@ -47,14 +47,14 @@ def test_table_and_json_say_how(network):
     rows = [cost(Model("net", network), width, size=(8, 8), runs=2) for width in (1.0, 0.5)]
     assert all(row.latency.runs == 2 and 0 < row.latency.median <= row.latency.p95 for row in rows)
     assert len(table_of(rows).columns) == len(table_of(rows).rows[0]) == 11
-    text = "\n".join(conventions(rows, MACHINE, "fp32"))
+    text = "\n".join(conventions(rows, MACHINE))
     for word in ("1280 × 720 output", "256 × 256 input", "one multiply-add = one FLOP", "8 × 8", "2 passes after 3",
                  "abacus (cpu), fp32, 1 threads, torch 2"):  # fmt: skip
         assert word in text
-    content = to_json(rows, MACHINE, "fp32")
+    content = to_json(rows, MACHINE)
     for rounds in (True, False):
         with tf32.convolutions(tf32=rounds):
-            assert ("TF32" in to_json(rows, {**MACHINE, "device": "cuda:0"}, "fp32")["precision"]) == rounds
+            assert ("TF32" in to_json(rows, {**MACHINE, "device": "cuda:0"})["precision"]) == rounds
     assert set(CONVENTION) <= content["rows"][0].keys() and content["kind"] == "cost"
     counted = [cost(Model("net", network), 1.0, runs=0)]
     assert len(table_of(counted).columns) == len(table_of(counted).rows[0]) == 9

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from srkd.compat.loading import network_in
+from srkd.compat.loading import load_network
 from srkd.data.degradation import Degradation
 from srkd.evaluation.arms import Run
-from srkd.evaluation.models import Upscale, bicubic, upscaler_at, with_upscaler
+from srkd.evaluation.models import Model, Upscale, bicubic, upscaler_at, with_upscaler
 from srkd.evaluation.protocols import PROTOCOLS, Protocol, Sample, protocol_of
 from srkd.evaluation.report.gather import Gathered
 from srkd.evaluation.result import BICUBIC, Row
@@ -28,7 +28,6 @@ from srkd.evaluation.sets import TestSet, find_set
 from srkd.imaging.crops import RGB8, Window, best_window, cut, difference, enlarged, heat
 from srkd.imaging.files import list_images, read_image, to_rgb8
 from srkd.metrics.metric import Metric, metric_of
-from srkd.networks.weights import read_weights
 from srkd.types import InputError
 
 VIEW = (144, 192)
@@ -225,9 +224,10 @@ def _painters(results: Gathered, protocol: Protocol, device: str, notes: list[st
             elif place.is_dir():
                 found[model, 1.0] = _from_folder(place)
             else:
-                network = network_in(read_weights(place, run.record.get("key")))
+                network, way = load_network(place, key=run.record.get("key")), ("runtime", "precision")
+                known = Model(model, network, **{name: run.record[name] for name in way if name in run.record})
                 for width in (arm.width for arm in arms):
-                    upscaler = upscaler_at(network, width, device=device, self_ensemble=protocol.self_ensemble)
+                    upscaler = upscaler_at(known, width, device=device, self_ensemble=protocol.self_ensemble)
                     found[model, width] = _by(with_upscaler(upscaler))
         except InputError as error:
             again = any(note.endswith(str(error)[-60:]) for note in notes)  # the same plugin, say

@@ -208,7 +208,7 @@ def _row(each: Entry) -> list[Cell]:
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """What a benchmark measured, a row for each set and width."""
-    plain = {"set", "model", "width", "n", "n_expected", "params", "multi_adds", "seconds", "identical"}
+    plain = {"set", "model", "width", "n", "n_expected", "params", "multi_adds", "seconds", "identical", "peak_bytes"}
     metrics = list(dict.fromkeys(name for row in rows for name in row if name not in plain))
     columns = [Column("set", "name"), Column("", "name"), Column("width")]
     table = Table([*columns, *(Column(name.upper(), digits=metric_of(name).digits) for name in metrics)])

@@ -154,18 +154,14 @@ def read_samples(folder: Path | tuple[Path, ...] | None, *, scale: int, channels
         files = [photograph(name) for name in PHOTOGRAPHS]
     else:
         files = list_images(folder) if isinstance(folder, Path) else list(folder)
+    where = folder if isinstance(folder, Path) else "the set of photographs"
     if len(files) < FEWEST:
-        raise InputError(
-            f"--calibrate: {folder} has {len(files)} images; int8 needs at least {FEWEST}, two thirds to find the "
-            "ranges of the activations and one third to measure what is lost."
-        )
+        raise InputError(f"{where} has {len(files)} image{'s' * (len(files) != 1)}; at least {FEWEST} are needed.")
     chosen = [files[at * len(files) // min(len(files), MOST)] for at in range(min(len(files), MOST))]
     images = [mod_crop(to_rgb8(read_image(file)), scale) for file in chosen]
     height, width = (min(LARGEST, *(image.shape[axis] // scale for image in images)) for axis in (0, 1))
     if min(height, width) < 16:
-        raise InputError(
-            f"--calibrate: an image of {folder} is smaller than 16 pixels after reduction by {scale}: remove it."
-        )
+        raise InputError(f"an image of {where} is smaller than 16 pixels after reduction by {scale}: remove it.")
     return [_sample(_middle(image, height * scale, width * scale), scale, channels) for image in images]
 
 

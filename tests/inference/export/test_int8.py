@@ -86,7 +86,7 @@ def test_photographs_of_ones_own(network, tmp_path, photo):
 
 def test_too_few_photographs(tmp_path, photo):
     write_image(tmp_path / "one.png", photo)
-    with pytest.raises(InputError, match="has 1 images; int8 needs at least 6"):
+    with pytest.raises(InputError, match="has 1 image; at least 6 are needed"):
         read_samples(tmp_path, scale=2, channels=3)
 
 
