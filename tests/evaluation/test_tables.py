@@ -45,7 +45,8 @@ def test_three_files_with_the_same_numbers(tmp_path):
     assert content["rows"][1]["psnr"] is None and content["rows"][1]["identical"] is True
     assert content["summary"] == [
         {"set": "Set5", "model": "m", "width": 0.5, "n": 2, "n_expected": 3, "params": 12345,
-         "multi_adds": 67_890_000_000, "seconds": 0.01, "peak_bytes": None, "psnr": None, "ssim": 0.9, "identical": True}
+             "multi_adds": 67_890_000_000, "seconds": 0.01, "peak_bytes": None,
+             "psnr": None, "ssim": 0.9, "identical": True}
     ]  # fmt: skip
     assert content["failures"] == [{"set": "Set5", "image": "bad", "model": "", "reason": "cannot be read"}]
 
