@@ -307,6 +307,7 @@ def test_two_processes_equal_one_with_twice_the_batch(recipe, train, tmp_path):
         [*torchrun, "-m", "srkd", "train", "-opt", str(path)], capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "FutureWarning" not in done.stderr
     two = load_network(tmp_path / "experiments/tiny/models/net_g_2.pth", key="params").state_dict()
     for name in one:
         torch.testing.assert_close(one[name], two[name], rtol=1e-4, atol=1e-5)
