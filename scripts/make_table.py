@@ -299,8 +299,8 @@ def methods_chart() -> str:
         for number, item in enumerate(against_controls(RESULTS / "distillation_x4_cpu-evening"))
         if item.difference
     ]
-    svg = intervals(rows, "difference in PSNR on Urban100, dB", uid="methods", title="Methods", zero="control")
-    return standalone([("Against the control: 95 % interval, seeds", svg)])
+    title = "Against the control: 95 % interval, seeds"
+    return standalone([intervals(rows, "difference in PSNR on Urban100, dB", title=title, zero="control")])
 
 
 def precision(folder: Path) -> str:

@@ -71,14 +71,14 @@ def iteration(size: Values, args: argparse.Namespace, folder: Path) -> Values:
 
 def chart_of(rows: list[Values]) -> str:
     """Seconds of an iteration against each size, as SVG."""
-    from srkd.evaluation.report.charts import Axis, Series, chart, standalone
+    from srkd.evaluation.report.charts import Axis, Point, Series, chart, standalone
 
     charts = []
     for number, axis in enumerate(dict.fromkeys(row["axis"] for row in rows)):
-        points = [(float(row["size"]), row["seconds"]) for row in rows if row["axis"] == axis and "seconds" in row]
+        points = [Point(float(row["size"]), row["seconds"]) for row in rows if row["axis"] == axis and "seconds" in row]
         series = [Series("", points, style=number, line=True)]
-        drawn = chart(series, Axis(axis, log=True), Axis("seconds", log=True), uid=axis, title=f"seconds, {axis}")
-        charts.append((f"Seconds an iteration: {axis}", drawn))
+        axes = Axis(axis, log=True), Axis("seconds", log=True)
+        charts.append(chart(series, *axes, title=f"Seconds an iteration: {axis}"))
     return standalone(charts)
 
 

@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"there is nothing to plot yet in {', '.join(map(str, args.runs))}.")
     arms = figures.training_arms(runs, {})
     if suffix == ".svg":
-        pictures = [(one["title"], str(one["svg"])) for one in figures.training_charts(runs, {})]
+        pictures = figures.training_charts(runs, {})
         atomic_write_text(args.output, charts.standalone(pictures, list(arms.values())))
     else:
         drawn.draw(args.output, figures.training(runs, {}), {arm: name for arm, (name, _) in arms.items()})

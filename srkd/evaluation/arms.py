@@ -82,6 +82,15 @@ class Arm:
         runs = [[row.metrics[metric] for row in run.of(test_set) if metric in row.metrics] for run in self.runs]
         return [float(np.mean(own)) for own in runs if own]
 
+    def mean(self, test_set: str, metric: str) -> float | None:
+        """The mean of those; None where there are none."""
+        means = self.means(test_set, metric)
+        return float(np.mean(means)) if means else None
+
+    def images(self, test_set: str) -> int:
+        """How many images of a set every run has."""
+        return min(len(run.of(test_set)) for run in self.runs)
+
     def by_image(self, test_set: str, metric: str) -> dict[str, float]:
         """The mean over the runs on each image of a set that all of them have."""
         found: dict[str, float] = {}

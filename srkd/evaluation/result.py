@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+import reprlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, field, fields
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import numpy as np
 import pydantic
+import pydantic_core
 from pydantic.dataclasses import dataclass
 
 from srkd.data.degradation import Degradation
@@ -23,13 +27,12 @@ from srkd.missing import read_text
 from srkd.types import InputError, WorkError
 
 SCHEMA = 2
-T = TypeVar("T")
 BICUBIC = "bicubic"
 """The model that is always there: bicubic interpolation."""
 
-_STRICT = pydantic.ConfigDict(strict=True, extra="forbid")
+_STRICT = pydantic.ConfigDict(strict=True, extra="ignore")
+_NEEDED = ("schema", "protocol", "models", "environment", "rows", "summary", "failures")
 Width = Annotated[float, pydantic.Field(gt=0, le=1)]
-Number = Annotated[float, pydantic.Field(allow_inf_nan=True)]
 Seconds = Annotated[float, pydantic.Field(allow_inf_nan=False)]
 
 
@@ -41,7 +44,7 @@ class Row:
     image: str
     model: str
     width: Width
-    metrics: dict[str, Number]
+    metrics: dict[str, float]
     seconds: Seconds | None
 
 
@@ -64,11 +67,30 @@ class Summary:
     width: Width
     n: int
     n_expected: int
-    metrics: dict[str, Number]
+    metrics: dict[str, float]
     params: int | None
     multi_adds: int | None
     seconds: Seconds | None
     peak_bytes: int | None = None
+
+
+def _unflat(entry: Any, kind: type[Row | Summary]) -> Any:
+    """The opposite of `flat`: what is no field of a row or a summary is a metric."""
+    if not isinstance(entry, dict):
+        return entry
+    own = {one.name for one in fields(kind)}
+    infinite = math.inf if entry.get("identical") is True else None
+    metrics = {name: infinite if value is None else value for name, value in entry.items() if name not in own}
+    metrics.pop("identical", None)
+    return {**{name: value for name, value in entry.items() if name in own}, "metrics": metrics}
+
+
+def _once(rows: list[Row]) -> list[Row]:
+    """Refuse two rows of one key."""
+    (key, count), *_ = [*Counter(map(key_of, rows)).most_common(1), (None, 0)]
+    if key and count > 1:
+        raise ValueError(f"{key[0]}/{key[1]} of {key[2]} at width {key[3]:.4g} is there twice")
+    return rows
 
 
 def _protocol(record: dict[str, Any]) -> dict[str, Any]:
@@ -86,7 +108,11 @@ class _Protocol(pydantic.BaseModel):
     metrics: dict[str, Any] = {}
 
 
-@dataclass(config=pydantic.ConfigDict(strict=True, extra="ignore"))
+_Row = Annotated[Row, pydantic.BeforeValidator(partial(_unflat, kind=Row))]
+_Summary = Annotated[Summary, pydantic.BeforeValidator(partial(_unflat, kind=Summary))]
+
+
+@dataclass(config=_STRICT)
 class Result:
     """Everything that is known of models on test sets in one protocol.
 
@@ -110,8 +136,8 @@ class Result:
     protocol: Annotated[dict[str, Any], pydantic.AfterValidator(_protocol)]
     models: list[dict[str, Any]]
     environment: dict[str, str | int | float | bool | None]
-    rows: list[Row] = field(default_factory=list[Row])
-    summary: list[Summary] = field(default_factory=list[Summary])
+    rows: Annotated[list[_Row], pydantic.AfterValidator(_once)] = field(default_factory=list[Row])
+    summary: list[_Summary] = field(default_factory=list[Summary])
     failures: list[Failure] = field(default_factory=list[Failure])
     sets: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     tile: int | str = 0
@@ -145,10 +171,8 @@ class Result:
 
     def to_json(self) -> str:
         """Schema 2, see the top of the file."""
-        content = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "path"}
-        content |= {name: [flat(item) for item in content[name]] for name in ("rows", "summary")}
-        content["failures"] = list(map(asdict, self.failures))
-        content["metrics"] = {name: asdict(metric) for name, metric in self.metrics.items()}
+        content = {**asdict(self), "rows": list(map(flat, self.rows)), "summary": list(map(flat, self.summary))}
+        del content["path"]
         return json.dumps({"schema": SCHEMA, **content}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -204,82 +228,24 @@ def read_result(path: str | Path) -> Result:
 def parse_result(text: str, path: Path) -> Result:
     """`read_result` of a text that was read from `path`."""
     try:
-        content = json.loads(text, parse_constant=_refuse, parse_int=_whole)
-        if "\\ud" in text.lower():  # halves of a character, which no file could be written with
-            json.dumps(content, ensure_ascii=False).encode("utf-8")
-    except (ValueError, RecursionError) as error:
+        content = pydantic_core.from_json(text, allow_inf_nan=False)
+    except ValueError as error:
         raise InputError(f"{path} is not JSON, hence no result file: {error}.") from None
-    if not isinstance(content, dict) or "schema" not in content or "rows" not in content:
-        raise InputError(
-            f"{path} is no result file: it has no `schema` and `rows`; srkd benchmark and srkd score write them."
-        )
-    schema = content.pop("schema")
-    if schema is True or schema not in (1, SCHEMA):
-        raise InputError(f"{path}: schema is {schema!r}; this srkd reads schema 1 and {SCHEMA}.")
-    missing = [
-        key for key in ("protocol", "models", "environment", "rows", "summary", "failures") if key not in content
-    ]
+    missing = [key for key in _NEEDED if not isinstance(content, dict) or key not in content]
     if missing:
-        raise InputError(f"{path} is damaged: {missing[0]}: it is missing.")
-    columns: dict[str, None] = {}
-    for name, kind in (("rows", Row), ("summary", Summary), ("failures", Failure)):
-        if isinstance(content.get(name), list):
-            content[name] = [_part(item, kind, columns, path, f"{name}[{at}]") for at, item in enumerate(content[name])]
-    if isinstance(metrics := content.get("metrics"), dict):
-        content["metrics"] = {name: _checked(_metric, item, path, f"metrics.{name}") for name, item in metrics.items()}
-    result = _checked(Result, {**content, "path": path}, path)
-    seen: set[Key] = set()
-    for at, row in enumerate(result.rows):
-        if key_of(row) in seen:
-            raise InputError(
-                f"{path} is damaged: rows[{at}]: {row.set}/{row.image} of {row.model} at width {row.width:.4g} "
-                "is there twice."
-            )
-        seen.add(key_of(row))
+        raise InputError(f"{path} is no result file: it has no {missing[0]}; srkd benchmark and srkd score write them.")
+    if content["schema"] is True or content["schema"] not in (1, SCHEMA):
+        raise InputError(f"{path}: schema is {content['schema']!r}; this srkd reads schema 1 and {SCHEMA}.")
+    try:
+        result = _RESULT.validate_json(text)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        parts = [part for at, part in enumerate(first["loc"]) if (at, part) != (2, "metrics")]  # as the file has it
+        key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".")
+        value = "" if first["type"] in ("missing", "value_error") else f", not {reprlib.repr(first['input'])}"
+        raise InputError(f"{path} is damaged: {key}: {first['msg'].removeprefix('Value error, ')}{value}.") from None
+    result.path = path
     return result
 
 
-def _checked(make: Callable[..., T], entry: Any, path: Path, where: str = "") -> T:
-    """A record from its JSON."""
-    if not isinstance(entry, dict):
-        raise InputError(f"{path} is damaged: {where} is no object.")
-    try:
-        return make(**entry)
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
-        raise InputError(f"{path} is damaged: {(where + key).lstrip('.')}: {first['msg']}.") from None
-
-
-def _metric(**entry: Any) -> Metric:
-    return pydantic.TypeAdapter(Metric).validate_python(entry)
-
-
-def _part(item: Any, kind: type[Row | Summary | Failure], columns: dict[str, None], path: Path, where: str) -> Any:
-    """A row, a summary or a failure from its JSON; `columns` gains the metrics of rows, which stand beside the rest."""
-    own = {one.name for one in fields(kind)} - {"metrics"}
-    entry = {name: value for name, value in item.items() if name in own} if isinstance(item, dict) else item
-    if kind is not Failure and isinstance(item, dict):
-        named = item.keys() - own - {"identical"} if kind is Row else columns.keys()
-        entry["metrics"] = {name: _number(item, name, path, where) for name in item if name in named}
-        columns.update(dict.fromkeys(entry["metrics"]))
-    return _checked(kind, entry, path, where)
-
-
-def _number(item: dict[str, Any], name: str, path: Path, where: str) -> float:
-    value = item[name]
-    if value is None and item.get("identical") is not True:
-        raise InputError(f"{path}: {where}.{name} is null, which only an infinite value is, beside `identical: true`.")
-    if isinstance(value, bool) or not isinstance(value, int | float | None):
-        raise InputError(f"{path}: {where}.{name} is {value!r}, which is no number.")
-    return math.inf if value is None else float(value)
-
-
-def _refuse(constant: str) -> float:
-    raise ValueError(f"it holds {constant}, which JSON does not have")
-
-
-def _whole(digits: str) -> int:
-    if len(digits) > 19:
-        raise ValueError(f"it holds a number of {len(digits)} digits")
-    return int(digits)
+_RESULT = pydantic.TypeAdapter(Result)

@@ -20,13 +20,14 @@ from PIL import Image
 from reports import HOSTILE, result_file, tiny_report
 
 from srkd.cli import main
-from srkd.evaluation.report.charts import Axis, Interval, Series, chart, intervals, standalone
+from srkd.evaluation.report.charts import Axis, Interval, Point, Series, chart, intervals, standalone
 from srkd.evaluation.report.curves import Run, read_run, thinned
 from srkd.evaluation.report.figures import training
 from srkd.evaluation.report.gather import gather, short_names
 from srkd.evaluation.report.pictures import choose_images
 from srkd.evaluation.result import Row
 from srkd.imaging.crops import Window, best_window, captioned, cut, difference, heat, side_by_side
+from srkd.metrics.metric import metric_of
 from srkd.types import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -322,14 +323,14 @@ def test_images_are_chosen_where_models_differ_and_where_they_gain_least():
         "hard": {"bicubic": 30, "a": 30.1, "b": 30.0},
         "same": {"bicubic": 30, "a": math.inf, "b": math.inf},
     }
-    chosen = choose_images(rows_of(values), "psnr", 2, baseline="bicubic")
+    chosen = choose_images(rows_of(values), "psnr", 2, baseline="bicubic", kind=metric_of("psnr"))
     assert [(one.image, one.reason) for one in chosen] == [
         ("apart", "the models differ by 2.50 dB"),
         ("hard", "the best model gains only 0.10 dB over bicubic"),
     ]
-    everything = choose_images(rows_of(values), "psnr", 9, baseline="bicubic")
+    everything = choose_images(rows_of(values), "psnr", 9, baseline="bicubic", kind=metric_of("psnr"))
     assert sorted(one.image for one in everything) == sorted(values)
-    alone = choose_images(rows_of({"x": {"bicubic": 30}}), "psnr", 9, baseline="bicubic")
+    alone = choose_images(rows_of({"x": {"bicubic": 30}}), "psnr", 9, baseline="bicubic", kind=metric_of("psnr"))
     assert [one.image for one in alone] == ["x"]
 
 
@@ -341,34 +342,45 @@ def test_short_names_leave_out_what_all_have():
 
 
 def test_a_chart_shows_each_point_its_bar_and_its_band_where_its_axes_say():
-    points = [(1.0, 30.0), (10.0, 31.0), (100.0, 32.0), (0.0, 33.0)]  # the last one has no logarithm
-    bars, band = [(y - 0.5, y + 0.5) for _, y in points], [(x, y - 1, y + 1) for x, y in points]
-    series = [Series(f"<{n}>", points, style=n, line=True, bars=bars, faint=points, band=band) for n in range(3)]
-    svg = ET.fromstring(chart(series, Axis("x", log=True), Axis("y"), uid="u", title="a < b", level=("bicubic", 29.5)))
+    places = [(1.0, 30.0), (10.0, 31.0), (100.0, 32.0), (0.0, 33.0)]  # the last one has no logarithm
+    points = [Point(x, y, y - 0.5, y + 0.5, hint=f"at <{x}>") for x, y in places]
+    series = [Series(f"<{n}>", points, n, places, line=True, band=n == 2) for n in range(3)]
+    drawn = chart(series, Axis("x", log=True), Axis("y"), title="a < b", beside=", said", level=("bicubic", 29.5))
+    svg = ET.fromstring(drawn.svg)
     by_class = Counter(element.get("class") for element in svg.iter())
-    assert by_class["mark"] == by_class["bar"] == by_class["faint"] == 9 and by_class["band"] == 3
+    assert by_class["mark"] == by_class["faint"] == 9 and by_class["bar"] == 6 and by_class["band"] == 1
     marks = [e.get("transform") for e in svg.iter("path") if e.get("class") == "mark"]
     xs = [float(mark[len("translate(") :].split(",")[0]) for mark in marks[:3]]
     assert xs[1] - xs[0] == pytest.approx(xs[2] - xs[1], abs=0.2)
-    assert svg.find("title").text == "a < b" and [g.get("data-model") for g in svg.iter("g")][1:] == [
-        "<0>",
-        "<1>",
-        "<2>",
+    assert svg.get("aria-label") == "a < b, said" and svg.find(".//title").text == "at <1.0>"
+    assert [g.get("data-model") for g in svg.iter("g")][1:] == ["<0>", "<1>", "<2>"]
+    alone = chart([Series("", points[-1:])], Axis("x", log=True), Axis("y"), title="none")
+    assert "Nothing" in alone.svg and "Nothing" in chart([Series("", [])], Axis("x"), Axis("y"), title="").svg
+    file = ET.fromstring(standalone([drawn, chart(series, Axis("x"), Axis("y"), title="c & d")], [("<n>", 0)]))
+    space = "{http://www.w3.org/2000/svg}"
+    assert [e.text for e in file.iter(f"{space}text") if e.get("class") in ("head", "name")] == [
+        "<n>",
+        "a < b",
+        "c & d",
     ]
-    assert ET.fromstring(standalone([("a < b", chart(series, Axis("x"), Axis("y"), uid="u", title=""))])) is not None
-    assert "Nothing" in chart([Series("", [])], Axis("x"), Axis("y"), uid="u", title="")
+    assert len(file.findall(f"{space}svg")) == 2
+
+
+def test_where_the_lower_end_of_a_bar_has_no_logarithm_the_point_is_without_one():
+    svg = chart([Series("", [Point(1, 1, -1, 3), Point(2, 2, 1, 3)])], Axis("x"), Axis("y", log=True), title="").svg
+    assert svg.count('class="mark"') == 2 and svg.count('class="bar"') == 1
 
 
 def test_intervals_stand_at_their_numbers():
     rows = [Interval("a<", "a", 0.5, 0.25, 0.75, (0.4, 0.6), 0, True), Interval("b", "b", -0.5, None, None)]
-    svg = ET.fromstring(intervals(rows, "dB", uid="u", title="t", zero="control"))
+    svg = ET.fromstring(intervals(rows, "dB", title="t", zero="control").svg)
     marks = [float(re.search(r"\((.*?),", e.get("transform"))[1]) for e in svg.iter("path") if e.get("class") == "mark"]
     (bar,) = [re.match(r"M(.*?),.*H(.*)", e.get("d")).groups() for e in svg.iter("path") if e.get("class") == "bar"]
     (zero,) = [float(re.match(r"M(.*?),", e.get("d"))[1]) for e in svg.iter("path") if e.get("class") == "line level"]
     assert (float(bar[0]) + float(bar[1])) / 2 == pytest.approx(marks[0], abs=0.2)
     assert (marks[0] + marks[1]) / 2 == pytest.approx(zero, abs=0.2)
     assert [e.text for e in svg.iter("text") if e.get("class") == "strong"] == ["a<"]
-    assert "Nothing" in intervals([], "", uid="u", title="", zero="")
+    assert "Nothing" in intervals([], "", title="", zero="").svg
 
 
 def test_curves_of_seeds_are_one_line_with_a_band():
@@ -379,8 +391,8 @@ def test_curves_of_seeds_are_one_line_with_a_band():
     runs.append(Run("alone", {"l_pix": [(1, 3.0)]}))
     assert [heading for heading, _, _ in training(runs, {})] == ["PSNR on S (validation)", "l_pix"]
     first, second = training(runs, {})[1][2]
-    assert (first.name, first.points, first.band) == ("csd", [(1, 1.5), (2, 1.0)], [(1, 1.0, 2.0), (2, 0.5, 1.5)])
-    assert (second.name, second.band) == ("alone", [])
+    assert (first.name, first.points, first.band) == ("csd", [Point(1, 1.5, 1.0, 2.0), Point(2, 1.0, 0.5, 1.5)], True)
+    assert (second.name, second.points, second.band) == ("alone", [Point(1, 3.0)], False)
 
 
 def test_the_images_of_a_metric_that_falls_are_chosen_by_it():
@@ -388,4 +400,4 @@ def test_the_images_of_a_metric_that_falls_are_chosen_by_it():
     rows = [
         Row("s", image, model, 1.0, {"lpips": v}, None) for image, own in values.items() for model, v in own.items()
     ]
-    assert choose_images(rows, "lpips", 1, baseline="bicubic")[0].image == "hard"
+    assert choose_images(rows, "lpips", 1, baseline="bicubic", kind=metric_of("lpips"))[0].image == "hard"

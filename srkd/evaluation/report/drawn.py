@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from srkd.atomic import atomic_path
-from srkd.evaluation.report.charts import COLOURS, Axis, Series
+from srkd.evaluation.report.charts import Axis, Series
+from srkd.evaluation.report.markup import COLOURS
 from srkd.types import InputError
 
 SUFFIXES = (".pdf", ".png")
@@ -39,9 +40,9 @@ def draw(path: Path, charts: Sequence[tuple[str, Axis, Sequence[Series]]], names
         for one in series:
             colour = COLOURS[(one.style or 0) % len(COLOURS)][0]
             marker = "o" if one.marks else ""
-            at.plot(*zip(*one.points, strict=True), color=colour, marker=marker, markersize=3, label=names[one.name])
+            steps, values, lows, highs, *_ = zip(*one.points, strict=True)
+            at.plot(steps, values, color=colour, marker=marker, markersize=3, label=names[one.name])
             if one.band:
-                steps, lows, highs = zip(*one.band, strict=True)
                 at.fill_between(steps, lows, highs, color=colour, alpha=0.18, linewidth=0)
         at.set(title=heading, xlabel="iteration", ylabel=axis.label, yscale="log" if axis.log else "linear")
         at.grid(axis="y", linewidth=0.4)

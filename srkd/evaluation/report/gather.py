@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from typing import Any
 from srkd.evaluation.arms import Arm, pairs, read_arms
 from srkd.evaluation.compare import Comparison, check_protocols, compare
 from srkd.evaluation.result import BICUBIC, Failure, Result, Row
+from srkd.evaluation.statistics import deviation
 from srkd.metrics.metric import Metric
 from srkd.types import InputError
 
@@ -48,6 +50,20 @@ class Gathered:
     def metric(self, name: str) -> Metric:
         """What a column is."""
         return next((file.metrics[name] for file in self.files if name in file.metrics), self.files[0].metric(name))
+
+    def plus_minus(self, arm: Arm, test_set: str, name: str) -> str:
+        """The mean of a column over a set as it is shown, with the standard deviation over the runs."""
+        metric, means = self.metric(name), arm.means(test_set, name)
+        spread = deviation(means) if means and all(map(math.isfinite, means)) else None
+        beside = "" if spread is None else f" ± {spread:.{metric.digits}f}"
+        return metric.text(arm.mean(test_set, name)) + beside
+
+    def lines(self, arm: Arm, test_set: str) -> list[tuple[Row, list[tuple[Metric, float | None]]]]:
+        """Of each image of a set the first run's row, and of each column the mean over the runs."""
+        columns = [(self.metric(name), arm.by_image(test_set, name)) for name in self.metrics]
+        return [
+            (row, [(metric, means.get(row.image)) for metric, means in columns]) for row in arm.runs[0].of(test_set)
+        ]
 
     @property
     def baseline(self) -> str:

@@ -6,28 +6,27 @@ import base64
 import io
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from srkd.compat.loading import load_network
 from srkd.data.degradation import Degradation
-from srkd.evaluation.arms import Run
+from srkd.evaluation.arms import Arm, Run
 from srkd.evaluation.models import Model, Upscale, bicubic, upscaler_at, with_upscaler
 from srkd.evaluation.protocols import PROTOCOLS, Protocol, Sample, protocol_of
 from srkd.evaluation.report.gather import Gathered
 from srkd.evaluation.result import BICUBIC, Row
 from srkd.evaluation.scoring import pair_names
-from srkd.evaluation.sets import TestSet, find_set
+from srkd.evaluation.sets import find_set
 from srkd.imaging.crops import RGB8, Window, best_window, cut, difference, enlarged, heat
 from srkd.imaging.files import list_images, read_image, to_rgb8
-from srkd.metrics.metric import Metric, metric_of
+from srkd.metrics.metric import Metric
 from srkd.types import InputError
 
 VIEW = (144, 192)
@@ -72,10 +71,12 @@ class Shot:
         return data_uri(self.pixels), "" if self.errors is None else data_uri(self.errors)
 
 
-def data_uri(image: RGB8, *, exact: bool = True) -> str:
-    """A WebP picture as text: lossless, or small."""
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "WEBP", lossless=exact, quality=90 if exact else 70, method=4)
+def data_uri(image: RGB8, *, most: int | None = None) -> str:
+    """A WebP picture as text: lossless, or where `most` is given small: so many pixels in height and width."""
+    buffer, picture = io.BytesIO(), Image.fromarray(image)
+    if most:
+        picture.thumbnail((most, most), Image.Resampling.BOX)
+    picture.save(buffer, "WEBP", lossless=not most, quality=70 if most else 90, method=4)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
@@ -133,19 +134,17 @@ def take_pictures(
     """
     if limit < 1:
         return [], []
-    record = results.protocol
+    record, notes, scenes = results.protocol, list[str](), list[Scene]()
     protocol = protocol_of(
         record["name"] if record["name"] in PROTOCOLS else "y",  # which prepares images as all others do
         record["scale"],
         self_ensemble=record.get("self_ensemble") is True,
         degradation=Degradation(**record["degradation"]) if record.get("degradation") else None,
     )
-    notes: list[str] = []
     painters = _painters(results, protocol, device, notes)
-    folders = {entry.get("name"): entry.get("origin") for file in results.files for entry in file.sets}
-    scenes: list[Scene] = []
+    folders = {entry.get("name"): Path(str(entry.get("origin"))) for file in results.files for entry in file.sets}
     for name in results.sets:
-        places = [root / name for root in roots] + [Path(str(folders[at])) for at in folders if at == name]
+        places = [*(root / name for root in roots), *([folders[name]] if name in folders else [])]
         try:
             found = find_set(next((str(place) for place in places if place.is_dir()), name))
         except InputError as error:
@@ -156,15 +155,21 @@ def take_pictures(
         for choice in choose_images(rows, results.headline, limit, baseline=results.baseline, kind=kind):
             on_scene(f"{name}/{choice.image}")
             try:
-                scenes.append(_scene(results, replace(found, name=name), choice, protocol, painters, notes))
+                sample = protocol.sample(*found.read(list(found.images).index(choice.image)), choice.image)
+                made = [
+                    (arm, row.metrics.get(results.headline, math.nan), paint(choice.image, sample))
+                    for arm in results.arms
+                    if (row := arm.runs[0].rows.get((name, choice.image)))
+                    and (paint := painters.get((arm.name, arm.width)))
+                ]
+                scenes.append(_scene(results, name, choice, protocol, sample, made))
+                notes += _changed(results, f"{name}/{choice.image}", protocol, sample, made)
             except (InputError, RuntimeError, ValueError) as error:  # RuntimeError: out of memory, for one
                 notes.append(f"There is no picture of {name}/{choice.image}: {error}")
     return scenes, list(dict.fromkeys(notes))
 
 
-def choose_images(
-    rows: Sequence[Row], metric: str, limit: int, *, baseline: str, kind: Metric | None = None
-) -> list[Choice]:
+def choose_images(rows: Sequence[Row], metric: str, limit: int, *, baseline: str, kind: Metric) -> list[Choice]:
     """The images of one set to show: in turn, where the models differ most and where the best gains least.
 
     Args:
@@ -172,9 +177,8 @@ def choose_images(
         metric: name of the column.
         limit: at most so many images.
         baseline: the model that the gain is measured from.
-        kind: what the metric is; None: as its name says.
+        kind: what the metric is.
     """
-    kind = kind or metric_of(metric)
     values: dict[str, list[float]] = {}
     base: dict[str, float] = {}
     for row in rows:
@@ -183,17 +187,15 @@ def choose_images(
             base[row.image] = value
         elif not math.isnan(value):
             values.setdefault(row.image, []).append(value)
-    spread = {image: max(own) - min(own) for image, own in values.items()}
+    spread = {image: max(own) - min(own) for image, own in values.items() if max(own) > min(own)}
     gain = {image: max(own) - base[image] for image, own in values.items() if image in base}
-    apart = [
-        Choice(image, f"the models differ by {kind.with_unit(f'{spread[image]:.2f}')}")
-        for image in sorted(spread, key=lambda image: -spread[image])
-        if spread[image] > 0
-    ]
-    hard = [
-        Choice(image, f"the best model gains only {kind.with_unit(f'{gain[image]:.2f}')} over {baseline}")
-        for image in sorted(gain, key=lambda image: gain[image])
-    ]
+
+    def choices(numbers: dict[str, float], sign: int, text: str, behind: str = "") -> list[Choice]:
+        ordered = sorted(numbers, key=lambda image: sign * numbers[image])
+        return [Choice(image, f"{text} {kind.with_unit(f'{numbers[image]:.2f}')}{behind}") for image in ordered]
+
+    apart = choices(spread, -1, "the models differ by")
+    hard = choices(gain, 1, "the best model gains only", f" over {baseline}")
     rest = [Choice(row.image, "") for row in rows]
     turns = [choice for pair in zip(apart, hard, strict=False) for choice in pair] + apart + hard + rest
     first = {choice.image: choice for choice in reversed(turns)}
@@ -254,62 +256,48 @@ def _from_folder(folder: Path) -> Painter:
     return run
 
 
-def _scene(
-    results: Gathered,
-    test_set: TestSet,
-    choice: Choice,
-    protocol: Protocol,
-    painters: dict[tuple[str, float], Painter],
-    notes: list[str],
-) -> Scene:
-    sample = protocol.sample(*test_set.read(list(test_set.images).index(choice.image)), choice.image)
-    gt = _rgb(sample.gt)
-    metric = results.metric(results.headline)
-    made: list[tuple[str, str, float, RGB8]] = []  # name, label, value, picture
-    for arm in results.arms:
-        row = arm.runs[0].rows.get((test_set.name, choice.image))
-        if row is None or (arm.name, arm.width) not in painters:
-            continue
-        then = row.metrics.get(results.headline, math.nan)
-        sr = painters[arm.name, arm.width](choice.image, sample)
-        made.append((arm.name, results.label(arm), then, _rgb(sr)))
-        if protocol.name == results.protocol["name"]:
-            now = protocol.score(sr, sample.gt)[results.headline]
-            if abs(now - then) > _TOLERANCE:  # two infinite values differ by NaN, which is not above
-                notes.append(
-                    f"{arm.name} is not what was measured: on {test_set.name}/{choice.image} it has now "
-                    f"{now:.3f} dB, and had {then:.3f} dB. Its pictures show what it is now."
-                )
+Made = Sequence[tuple[Arm, float, NDArray[Any]]]
+"""Each arm with the headline metric that the result file has for the image, and what its first run makes of it now."""
+
+
+def _changed(results: Gathered, image: str, protocol: Protocol, sample: Sample, made: Made) -> list[str]:
+    """A sentence on each arm that is not what was measured."""
+    if protocol.name != results.protocol["name"]:
+        return []
+    scores = [(arm, then, protocol.score(sr, sample.gt)[results.headline]) for arm, then, sr in made]
+    return [
+        f"{arm.name} is not what was measured: on {image} it has now {now:.3f} dB, and had {then:.3f} dB. Its pictures "
+        "show what it is now."
+        for arm, then, now in scores
+        if abs(now - then) > _TOLERANCE  # two infinite values differ by NaN, which is not above
+    ]
+
+
+def _scene(results: Gathered, name: str, choice: Choice, protocol: Protocol, sample: Sample, made: Made) -> Scene:
+    gt, scale, metric = _rgb(sample.gt), protocol.scale, results.metric(results.headline)
+    pictures = [_rgb(sr) for _, _, sr in made]
+    errors = [difference(picture, gt) for picture in pictures]
     # what is worth seeing is where the best model is better than the baseline
-    base = next((difference(picture, gt) for name, _, _, picture in made if name == results.baseline), None)
-    others = [(value, picture) for name, _, value, picture in made if name != results.baseline]
-    worth = base if base is not None else np.zeros(gt.shape[:2])
+    base = next((own for (arm, *_), own in zip(made, errors, strict=True) if arm.name == results.baseline), None)
+    others = [(value, own) for (arm, value, _), own in zip(made, errors, strict=True) if arm.name != results.baseline]
+    worth = np.zeros(gt.shape[:2]) if base is None else base
     if others:
         _, best = (min if metric.lower_better else max)(others, key=lambda one: one[0])
-        worth = difference(best, gt) if base is None else np.maximum(base - difference(best, gt), 0)
-    view = best_window(worth, VIEW, align=protocol.scale)
-    errors = [difference(cut(picture, view), cut(gt, view)) for _, _, _, picture in made]
+        worth = best if base is None else np.maximum(base - best, 0)
+    view = best_window(worth, VIEW, align=scale)
+    detail = best_window(cut(worth, view), DETAIL, align=scale)
+    errors = [cut(own, view) for own in errors]
     peak = max(8, *(math.ceil(np.percentile(own, 99)) for own in errors)) if errors else 8
-    shots = [Shot("", "LR", "the input", cut(enlarged(_rgb(sample.lq), protocol.scale), view))]
-    for (name, label, value, picture), own in zip(made, errors, strict=True):
+    shots = [Shot("", "LR", "the input", cut(enlarged(_rgb(sample.lq), scale), view))]
+    for (arm, value, _), picture, own in zip(made, pictures, errors, strict=True):
         text = metric.text(value) if math.isinf(value) else metric.with_unit(metric.text(value))
-        shots.append(Shot(name, label, text, cut(picture, view), heat(own, peak)))
+        shots.append(Shot(arm.name, results.label(arm), text, cut(picture, view), heat(own, peak)))
     shots.append(Shot("", "ground truth", "the reference", cut(gt, view)))
-    detail = best_window(cut(worth, view), DETAIL, align=protocol.scale)
-    size = gt.shape[0], gt.shape[1]
-    return Scene(
-        test_set.name, choice.image, choice.reason, size, view, detail, peak, data_uri(_small(gt), exact=False), shots
-    )
+    size, thumbnail = (gt.shape[0], gt.shape[1]), data_uri(gt, most=_THUMBNAIL)
+    return Scene(name, choice.image, choice.reason, size, view, detail, peak, thumbnail, shots)
 
 
 def _rgb(array: NDArray[Any]) -> RGB8:
     """A picture, or a luma plane as grey."""
     levels = np.clip(np.floor(array + 0.5), 0, 255).astype(np.uint8) if array.dtype.kind == "f" else array
     return levels if levels.ndim == 3 else np.repeat(levels[..., None], 3, axis=2)
-
-
-def _small(image: RGB8) -> RGB8:
-    height, width = image.shape[:2]
-    shrink = min(1.0, _THUMBNAIL / max(height, width))
-    size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
