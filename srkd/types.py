@@ -91,10 +91,10 @@ def did_you_mean(name: str, allowed: Iterable[str], *, cutoff: float = 0.65) -> 
 
 @contextmanager
 def located(where: str) -> Generator[None]:
-    """Have an `InputError` begin with the option that it is about."""
+    """Have what a component refuses, an `InputError` or any `ValueError`, be one that begins with what it is about."""
     try:
         yield
-    except InputError as error:
+    except ValueError as error:
         raise InputError(f"{where}: {error}") from None
 
 

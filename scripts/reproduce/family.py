@@ -91,6 +91,7 @@ ARMS: dict[str, Arm] = {
     ),
     "mean_teacher": Arm({"type": "EMATeacher"}),
     "mutual": Arm({"type": "MutualLearning"}),
+    "byot": Arm({"type": "BYOT"}),
     "slimmable": Arm({"type": "Supervised", "widths": [1.0, 0.5, 0.25]}),
     "us_nets": Arm({"type": "USNets", "least": 0.25}, control="slimmable"),
     "output_kd": Arm({"type": "OutputKD", "teacher_cache": CACHE}, "craft"),

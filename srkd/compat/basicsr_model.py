@@ -23,12 +23,12 @@ from srkd.atomic import atomic_path
 from srkd.compat.basicsr import import_basicsr
 from srkd.losses.pixel import PixelLoss
 from srkd.methods.assemble import build_method, check_network
-from srkd.methods.base import ONE_TEACHER, Method
+from srkd.methods.base import ONE_TEACHER, STUDENT, Method
 from srkd.networks.slim import Network
 from srkd.networks.weights import build_network, load_params, read_weights, save_network
 from srkd.registry import LOSSES, METHODS, NETWORKS, Registry
 from srkd.signature import checked_options, parse_width
-from srkd.types import Batch, InputError, WorkError
+from srkd.types import Batch, InputError, WorkError, located
 
 SUFFIX = "srkd"
 """BasicSR's registries keep names apart by a suffix: `EDSR_srkd`."""
@@ -212,13 +212,16 @@ class SRKDModel(SRModel):
     # --- saving and resuming
 
     def save(self, epoch: int, current_iter: int) -> None:
-        """Write `net_g_<iter>.pth`, which names its network, and the training state; -1 stands for the latest."""
-        if self.opt["rank"] == 0:
-            tag = "latest" if current_iter == -1 else current_iter
+        """Write `net_g_<iter>.pth`, which names its network, and the training state; -1 stands for the latest.
+
+        What is trained beside it, `net_<name>_<iter>.pth`, has no average: BasicSR's is of `net_g`.
+        """
+        tag = "latest" if current_iter == -1 else current_iter
+        for name, network in self.method.networks.items() if self.opt["rank"] == 0 else ():
             save_network(
-                Path(self.opt["path"]["models"], f"net_g_{tag}.pth"),
-                self.method.student,
-                params_ema=self.net_g_ema.state_dict() if self.ema_decay > 0 else None,
+                Path(self.opt["path"]["models"], f"net_{name}_{tag}.pth"),
+                network,
+                params_ema=self.net_g_ema.state_dict() if name == STUDENT and self.ema_decay > 0 else None,
                 iter=self.iteration,
                 method=type(self.method).__name__,
                 widths=self.method.widths,
@@ -293,10 +296,8 @@ def _checked(where: str, registry: Registry[Any], block: Mapping[str, Any]) -> t
     kind = given.pop("type", None)
     if kind is None:
         raise InputError(f"{where}: its `type` is missing. Available: {', '.join(registry.names())}.")
-    try:
+    with located(f"{where} ({kind})"):
         return kind, checked_options(registry.get(kind), given)
-    except ValueError as error:
-        raise InputError(f"{where} ({kind}): {error}") from None
 
 
 def _arch(name: str) -> Callable[..., Network]:

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 
 import torch
 from rich.console import Console
+from torch import nn
 
 from srkd import tf32
 from srkd.data.batches import TrainBatches
@@ -39,7 +40,7 @@ from srkd.options import Component, TrainOptions
 from srkd.provenance import environment
 from srkd.registry import DATASETS, LOSSES, METRICS, OPTIMIZERS, SCHEDULERS
 from srkd.signature import option_names
-from srkd.types import InputError
+from srkd.types import InputError, located
 
 log = logging.getLogger(__name__)
 
@@ -142,7 +143,9 @@ def _build(opt: TrainOptions, start: Start, records: Sequence[logging.LogRecord]
         world=world,
         folder=folder,
         run_log=run_log,
-        ema=Ema(student, decay=opt.train.ema_decay, warmup=opt.train.ema_warmup) if opt.train.ema_decay else None,
+        ema=Ema(nn.ModuleDict(method.networks), decay=opt.train.ema_decay, warmup=opt.train.ema_warmup)
+        if opt.train.ema_decay
+        else None,
         validate=validator if validation else None,
         origin=origin_of_run(
             opt.manual_seed, student, hash_of_order(batches, settings.accumulate), resumed and resumed.state
@@ -151,8 +154,9 @@ def _build(opt: TrainOptions, start: Start, records: Sequence[logging.LogRecord]
     seed_everything(opt.manual_seed + world.rank)
     if resumed:
         load_params(student, resumed.weights)
-        averaged = read_weights(folder.network(iteration)) if trainer.ema else None
-        restore(trainer, resumed.state, averaged.params if averaged and averaged.key == "params_ema" else None)
+        files = {name: read_weights(folder.network(iteration, name)) for name in method.networks if trainer.ema}
+        averages = {f"{n}.{key}": v for n, w in files.items() if w.key == "params_ema" for key, v in w.params.items()}
+        restore(trainer, resumed.state, averages)
         if world.is_main:
             say_changes(resumed, folder, world.size, opt)
     return trainer
@@ -160,10 +164,8 @@ def _build(opt: TrainOptions, start: Start, records: Sequence[logging.LogRecord]
 
 def construct(where: str, build: Callable[..., T], component: Component, *wired: Any) -> T:
     """Call `build(*wired, **options)`; a ValueError of the constructor becomes an `InputError` that says where."""
-    try:
+    with located(f"{where} ({component.type})"):
         return build(*wired, **component.args)
-    except ValueError as error:
-        raise InputError(f"{where} ({component.type}): {error}") from None
 
 
 VALIDATION_DATA = ("scale", "gt_size", "names", "pair", "__len__")
@@ -207,10 +209,8 @@ def build_batches(opt: TrainOptions, world: World) -> TrainBatches:
 def _validation_widths(opt: TrainOptions, student: Network, method: Method) -> tuple[float, ...]:
     widths = tuple(opt.val.widths) if opt.val and opt.val.widths else method.widths
     for width in widths:
-        try:
+        with located("val.widths"):
             student.channels(width)
-        except ValueError as error:
-            raise InputError(f"val.widths: {error}") from None
     return widths
 
 

@@ -16,7 +16,7 @@ import torch
 from rich.console import Console
 
 from srkd.compat.loading import network_in
-from srkd.engine.checkpoint import capture, load_state, save_state
+from srkd.engine.checkpoint import Folder, capture, load_state, save_state
 from srkd.engine.meter import TOTAL
 from srkd.engine.runtime import is_out_of_memory, memory_advice
 from srkd.engine.saving import save_learnt
@@ -77,18 +77,17 @@ def check(trainer: Trainer, console: Console) -> None:
 def _rehearse_validation(trainer: Trainer) -> dict[str, float]:
     if not isinstance(trainer.validate, Validator) or not trainer.world.is_main:
         return {}
-    student = trainer.method.student
-    with trainer.ema.applied_to(student) if trainer.ema else nullcontext():
-        student.eval()
-        return trainer.validate.rehearse(student)
+    with trainer.ema.applied() if trainer.ema else nullcontext():
+        return trainer.validate.rehearse(trainer.method.student.eval())
 
 
 def _rehearse_saving(trainer: Trainer) -> int:
     """Write what a checkpoint holds into a temporary folder and open it again; the size of the network file."""
     _require_writable(trainer.folder.root)
     with tempfile.TemporaryDirectory() as folder:
-        path, state = Path(folder, "net_g_rehearsal.pth"), Path(folder, "rehearsal.state")
-        save_learnt(trainer, path)
+        there = Folder(Path(folder))
+        path, state = there.network("rehearsal"), there.state(0)
+        save_learnt(trainer, there, "rehearsal")
         weights = read_weights(path, "params")
         again, own = network_in(weights).state_dict(), trainer.method.student.state_dict()
         tensors = {name: value.cpu() for name, value in own.items() if isinstance(value, torch.Tensor)}

@@ -1,6 +1,7 @@
 """Experiment folders and everything a run needs to go on exactly where it stopped.
 
-`experiments/<name>/models/net_g_<iter|latest|best>.pth` hold the network (see `networks.weights`);
+`experiments/<name>/models/net_g_<iter|latest|best>.pth` hold the network (see `networks.weights`), and
+`net_<name>_<…>.pth` those that are trained beside it (`Method.networks`);
 `training_states/<iter>.state` holds the rest: optimiser, heads, scaler, random states, EMA count, best metric.
 """
 
@@ -24,6 +25,7 @@ from torch import Tensor
 from srkd.atomic import atomic_path
 from srkd.engine.optim import load_optimizer, optimizer_state
 from srkd.engine.seeding import restore_random_states
+from srkd.methods.base import STUDENT
 from srkd.types import InputError, WorkError
 
 if TYPE_CHECKING:
@@ -85,9 +87,9 @@ class Folder:
         finally:
             lock.release()
 
-    def network(self, tag: str | int) -> Path:
-        """The network file of an iteration, `latest` or `best`."""
-        return self.models / f"net_g_{tag}.pth"
+    def network(self, tag: str | int, name: str = STUDENT) -> Path:
+        """The file of one of the networks, of an iteration, `latest` or `best`."""
+        return self.models / f"net_{name}_{tag}.pth"
 
     def state(self, iteration: int) -> Path:
         """The training state of an iteration."""
@@ -119,7 +121,7 @@ class Folder:
 
 
 _HALF = r"\.[a-z0-9_]{8}"  # what `srkd.atomic` puts behind a name until the file is whole
-_CHECKPOINT = re.compile(rf"\.(net_g_(\d+|latest|best)|\d+|metrics|options(_\d+)?){_HALF}\.(pth|state|jsonl|yml)")
+_CHECKPOINT = re.compile(rf"\.(net_\w+_(\d+|latest|best)|\d+|metrics|options(_\d+)?){_HALF}\.(pth|state|jsonl|yml)")
 _PICTURE = re.compile(rf"\..+{_HALF}\.png")
 
 
@@ -242,13 +244,13 @@ def capture(trainer: Trainer, each: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def restore(trainer: Trainer, state: Mapping[str, Any], params_ema: Mapping[str, Tensor] | None) -> None:
+def restore(trainer: Trainer, state: Mapping[str, Any], params_ema: Mapping[str, Tensor]) -> None:
     """Continue from what `capture` returned; the student's parameters are already loaded.
 
     Args:
         trainer: what continues.
         state: as `load_state` gives it.
-        params_ema: the averaged weights of the network file; None where it has none: the average begins now.
+        params_ema: the averages in the network files, as `Ema.params`; empty without: the average begins now.
 
     Raises:
         InputError: it is of another method, network or optimiser, or damaged.
@@ -265,7 +267,7 @@ def restore(trainer: Trainer, state: Mapping[str, Any], params_ema: Mapping[str,
         ) from None
 
 
-def _restore(trainer: Trainer, state: Mapping[str, Any], params_ema: Mapping[str, Tensor] | None) -> None:
+def _restore(trainer: Trainer, state: Mapping[str, Any], params_ema: Mapping[str, Tensor]) -> None:
     trainer.iteration = state["iter"]
     load_optimizer(trainer.optimizer, state["optimizer"])
     trainer.scaler.load_state_dict(state["scaler"] or trainer.scaler.state_dict())  # empty: it was not fp16
@@ -274,9 +276,7 @@ def _restore(trainer: Trainer, state: Mapping[str, Any], params_ema: Mapping[str
     if wrong:
         raise InputError(f"the training state is of another method: it does not fit {', '.join(wrong)}.")
     if trainer.ema:
-        trainer.ema.restart(
-            params_ema or trainer.method.student.state_dict(), state["ema_updates"] if params_ema else 0
-        )
+        trainer.ema.restart(params_ema or trainer.ema.network.state_dict(), state["ema_updates"] if params_ema else 0)
         if not params_ema:
             log.info("train.ema_decay is new: the average starts from the weights of iteration %d.", trainer.iteration)
     trainer.best = Best(**state["best"])

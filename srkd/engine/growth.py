@@ -35,10 +35,8 @@ def grow(network: Network, path: str, opt: TrainOptions) -> bool:
             f"train.frozen_width is {width:g}, which is {kept} of {network.num_feat} channels, but {where} has "
             f"{small.num_feat}. Name the file of the network with {kept} channels, or of the whole one."
         )
-    try:
+    with located(where):
         widen(network, small)
-    except ValueError as error:
-        raise InputError(f"{where}: {error}") from None
     log.info("network_g grows around the %d channels of %s.", kept, path)
     return True
 
@@ -65,7 +63,5 @@ def freeze(network: Network, opt: TrainOptions) -> None:
 
 
 def _channels(network: Network, width: float) -> int:
-    try:
+    with located("train.frozen_width"):
         return network.channels(width)
-    except ValueError as error:
-        raise InputError(f"train.frozen_width: {error}") from None

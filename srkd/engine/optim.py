@@ -91,7 +91,7 @@ class Ema:
     """Exponential moving average of a network's parameters and buffers.
 
     Args:
-        network: what is averaged.
+        network: what is averaged: a network, or several in an `nn.ModuleDict`.
         decay: asymptotic decay, in [0, 1).
         warmup: start with the decay min(decay, (1 + n) / (10 + n)) at update n. A plain 0.999 still holds 37 % of the
             starting weights after 1,000 updates, useless for a network that started as a slice; False is BasicSR's.
@@ -101,7 +101,8 @@ class Ema:
         self.decay = decay
         self.warmup = warmup
         self.updates = 0
-        self._averaged: tuple[nn.Module, dict[str, Tensor]] | None = None
+        self.network = network
+        self._current: dict[str, Tensor] = {}
         self.params: dict[str, Tensor] = {name: value.detach().clone() for name, value in network.state_dict().items()}
         device = next((value.device for value in self.params.values()), torch.device("cpu"))
         self._share = 1.0
@@ -121,11 +122,10 @@ class Ema:
         if self._share_on_device is not None:
             self._share_on_device.fill_(self._share)
 
-    def blend(self, network: nn.Module) -> None:
+    def blend(self) -> None:
         """Take in the network's current values; on CUDA the share is read on the device."""
-        if self._averaged is None or self._averaged[0] is not network:
-            self._averaged = network, network.state_dict()  # its tensors stay the same; finding thousands takes a while
-        current = self._averaged[1]
+        # its tensors stay the same; finding thousands takes a while
+        current = self._current = self._current or self.network.state_dict()
         names = [name for name, value in self.params.items() if value.is_floating_point()]
         averages, values = [self.params[name] for name in names], [current[name] for name in names]
         many: Any = torch  # its functions for whole lists are private, and what its own optimisers are made of
@@ -138,15 +138,19 @@ class Ema:
         for name in self.params.keys() - set(names):  # counters and tables of indices have no average
             self.params[name].copy_(current[name])
 
+    def of(self, name: str) -> dict[str, Tensor]:
+        """The averages of one of several networks, as its state dict."""
+        return {key.removeprefix(f"{name}."): v for key, v in self.params.items() if key.startswith(f"{name}.")}
+
     @contextmanager
-    def applied_to(self, network: nn.Module) -> Generator[None]:
+    def applied(self) -> Generator[None]:
         """The averaged values in place of the network's own, inside the `with` block."""
-        own = {name: value.clone() for name, value in network.state_dict().items()}
-        network.load_state_dict(self.params)
+        own = {name: value.clone() for name, value in self.network.state_dict().items()}
+        self.network.load_state_dict(self.params)
         try:
             yield
         finally:
-            network.load_state_dict(own)
+            self.network.load_state_dict(own)
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:

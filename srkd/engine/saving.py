@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Generator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from srkd.engine.checkpoint import Folder, SaveError, capture, save_state
@@ -35,19 +34,20 @@ def saving(folder: Folder, iteration: int) -> Generator[None]:
         raise SaveError(f"iteration {iteration:,} cannot be saved in {folder.root}: {reason}") from None
 
 
-def save_learnt(trainer: Trainer, path: Path) -> None:
-    """Write the student as it is now, with all that a file says of its training."""
-    save_network(
-        path,
-        trainer.method.student,
-        params_ema=trainer.ema.params if trainer.ema else None,
-        iter=trainer.iteration,
-        method=type(trainer.method).__name__,
-        widths=trainer.method.widths,
-        training_set=trainer.batches.name,
-        companions=trainer.method.companions,
-        origin={**(trainer.origin.record() if trainer.origin else {}), **cached_teachers(trainer.batches)},
-    )
+def save_learnt(trainer: Trainer, folder: Folder, tag: str | int) -> None:
+    """Write the networks as they are now, each with all that a file says of its training."""
+    for name, network in trainer.method.networks.items():
+        save_network(
+            folder.network(tag, name),
+            network,
+            params_ema=trainer.ema.of(name) if trainer.ema else None,
+            iter=trainer.iteration,
+            method=type(trainer.method).__name__,
+            widths=trainer.method.widths,
+            training_set=trainer.batches.name,
+            companions=trainer.method.companions,
+            origin={**(trainer.origin.record() if trainer.origin else {}), **cached_teachers(trainer.batches)},
+        )
 
 
 def check_finite(trainer: Trainer) -> None:
@@ -57,11 +57,12 @@ def check_finite(trainer: Trainer) -> None:
         NonFiniteLossError: one is not finite.
     """
     trainer.meter.check(trainer.world, trainer.last_saved)
-    check_weights(trainer.method.student, trainer.iteration, trainer.last_saved)
+    for network in trainer.method.networks.values():
+        check_weights(network, trainer.iteration, trainer.last_saved)
 
 
 def save(trainer: Trainer) -> None:
-    """Write the network and the training state of this iteration, and `net_g_latest.pth`.
+    """Write the networks and the training state of this iteration, and `net_g_latest.pth`.
 
     Raises:
         SaveError: they cannot be written.
@@ -74,8 +75,8 @@ def save(trainer: Trainer) -> None:
     if world.is_main:
         try:
             with saving(folder, iteration):
-                save_learnt(trainer, folder.network(iteration))
-                save_learnt(trainer, folder.network("latest"))
+                save_learnt(trainer, folder, iteration)
+                save_learnt(trainer, folder, "latest")
                 save_state(folder.state(iteration), capture(trainer, states))
         except SaveError as error:
             problem = error
@@ -98,7 +99,7 @@ def save_best(trainer: Trainer, before: tuple[float | None, int]) -> None:
     """Write `net_g_best.pth`; where that fails, the best one stays the one in it, and the next better is tried."""
     try:
         with saving(trainer.folder, trainer.iteration):
-            save_learnt(trainer, trainer.folder.network("best"))
+            save_learnt(trainer, trainer.folder, "best")
     except SaveError as error:
         trainer.best.value, trainer.best.iter = before
         log.error("%s. Training goes on; net_g_best.pth stays that of before.", error)

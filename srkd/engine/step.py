@@ -48,7 +48,7 @@ class Step:
         settings: precision, accumulation, clipping.
         world: this process among its peers.
         meter: told the losses.
-        ema: average of the student, or None.
+        ema: average of the networks, or None.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class Step:
         for losses, total in seen:
             self.meter.see(losses, total, now.iteration + 1 if self.number is None else self.number)
         if self.ema:
-            self.ema.blend(self.method.student)
+            self.ema.blend()
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The precision of forward passes."""

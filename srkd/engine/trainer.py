@@ -33,8 +33,8 @@ from srkd.types import Batch, WorkError
 
 log = logging.getLogger(__name__)
 
-Validate = Callable[[nn.Module, int, Best], bool]
-"""(network, iteration, best) -> whether this is the best one so far; updates `best`."""
+Validate = Callable[[nn.Module, int, Best, str], bool]
+"""(network, iteration, best, its name) -> whether this is the best student so far; updates `best`."""
 
 
 @dataclass(eq=False)
@@ -50,7 +50,7 @@ class Trainer:
         world: this process among its peers.
         folder: where checkpoints go; only rank 0 writes.
         run_log: where lines and values go.
-        ema: average of the student, or None.
+        ema: average of the method's networks, or None.
         validate: see `Validate`; None for no validation.
         origin: where the run began; None for one that was begun by version 0.1.
     """
@@ -193,10 +193,12 @@ class Trainer:
             self._look_at_gradients()
             if self.world.is_main:
                 before = self.best.value, self.best.iter
-                with self.ema.applied_to(self.method.student) if self.ema else nullcontext():
-                    self.method.student.eval()
-                    is_best = self.validate(self.method.student, self.iteration, self.best)
-                if is_best:
+                with self.ema.applied() if self.ema else nullcontext():
+                    is_best = [
+                        self.validate(network.eval(), self.iteration, self.best, name)
+                        for name, network in self.method.networks.items()
+                    ]
+                if any(is_best):
                     save_best(self, before)
             self.method.train()
 

@@ -19,6 +19,7 @@ from srkd.imaging.crops import best_window, cut, difference, side_by_side
 from srkd.imaging.files import write_image
 from srkd.imaging.resize import imresize
 from srkd.inference.forward import upscale_image
+from srkd.methods.base import STUDENT
 from srkd.types import InputError
 
 log = logging.getLogger(__name__)
@@ -58,22 +59,26 @@ class Validator:
     suffix: str | None = None
     _first: list[float] = field(default_factory=list[float], init=False)
 
-    def __call__(self, network: nn.Module, iteration: int, best: Best) -> bool:
-        """Validate; updates `best` and says whether this iteration is it."""
+    def __call__(self, network: nn.Module, iteration: int, best: Best, of: str = STUDENT) -> bool:
+        """Validate; updates `best` and says whether this iteration is it: never for another network than the student.
+
+        Another's rows are of the kind `val_NAME`, and its pictures end in `_NAME`.
+        """
         self._first.clear()
+        beside = "" if of == STUDENT else f"_{of}"
         for name in self.datasets:
-            lines = [f"Validation {name}"]
+            lines = [f"Validation {name}{beside and f', {of}'}"]
             for width in self.widths:
-                means = self._measure(network, name, width, iteration)
-                self.run_log.scalars("val", iteration, {"set": name, "width": width, **means})
+                means = self._measure(network, name, width, iteration, beside)
+                self.run_log.scalars(f"val{beside}", iteration, {"set": name, "width": width, **means})
                 for metric, value in means.items():
-                    record = self._record(best, f"{name}/{metric}@{width:g}", value, metric, iteration)
+                    record = self._record(best, f"{name}/{metric}@{width:g}{beside}", value, metric, iteration)
                     label = metric if len(self.widths) == 1 else f"{metric} @ width {width:g}"
                     lines.append(f"\t # {label}: {value:.4f}\tBest: {record[0]:.4f} @ {record[1]:.0f} iter")
                 if name == next(iter(self.datasets)) and means:
                     self._first.append(next(iter(means.values())))
             log.info("\n".join(lines))
-        if not self._first:
+        if not self._first or beside:
             return False
         score = sum(self._first) / len(self._first)
         direction = next(iter(self.metrics.values())).better
@@ -97,7 +102,9 @@ class Validator:
                 found |= {f"{name}/{metric}@{width:g}": value for metric, value in values.items()}
         return found
 
-    def _measure(self, network: nn.Module, set_name: str, width: float, iteration: int) -> dict[str, float]:
+    def _measure(
+        self, network: nn.Module, set_name: str, width: float, iteration: int, beside: str
+    ) -> dict[str, float]:
         dataset = self.datasets[set_name]
         values: dict[str, list[float]] = {name: [] for name in self.metrics}
         for index in range(len(dataset)):
@@ -106,10 +113,10 @@ class Validator:
                 values[name].append(value)
             image = Path(dataset.names[index]).stem
             if index == 0 and self.run_log.takes_images:
-                self.run_log.image(f"{set_name}/{image}_w{width:g}", iteration, before_after(lq, sr, gt))
+                self.run_log.image(f"{set_name}/{image}_w{width:g}{beside}", iteration, before_after(lq, sr, gt))
             if self.folder:
                 at = f"_w{width:g}" if len(self.widths) > 1 else ""
-                self._write(self.folder / image / f"{image}_{self.suffix or iteration}{at}.png", sr)
+                self._write(self.folder / image / f"{image}_{self.suffix or iteration}{at}{beside}.png", sr)
         return {name: float(np.mean(found)) for name, found in values.items()}
 
     def _score(

@@ -13,18 +13,18 @@ from torch import Tensor
 
 from srkd.losses.pixel import PixelLoss
 from srkd.methods.base import Teachers
-from srkd.methods.distiller import OWN, Distiller, View
+from srkd.methods.distiller import OWN, View
+from srkd.methods.output_kd import OutputKD
 from srkd.networks.slim import Network
 from srkd.registry import METHODS
 from srkd.types import Batch, InputError, Losses
 
 
 @METHODS.register
-class AdaptiveKD(Distiller):
+class AdaptiveKD(OutputKD):
     """(1 - alpha) · pix(S, gt) + alpha · Σ_k w_k · |S − T_k|, w = softmax(−|T_k − gt| / temperature) for each patch.
 
     Args:
-        alpha: share of the teachers' pictures, from 0 to 1.
         temperature: difference of the teachers' errors, for images in [0, 1], at which one counts e times as much.
     """
 
@@ -34,15 +34,13 @@ class AdaptiveKD(Distiller):
         teacher: Teachers,
         pixel: PixelLoss,
         *,
-        alpha: float = 0.5,
         temperature: float = 0.005,
         **options: Any,
     ) -> None:
         super().__init__(student, teacher, pixel, **options)
-        if not (0 <= alpha <= 1 and temperature > 0):
-            raise InputError(f"`alpha` (={alpha}) must be from 0 to 1, and `temperature` (={temperature}) positive.")
-        self.alpha, self.temperature = alpha, temperature
-        self.weights["l_ts"] = alpha * pixel.loss_weight
+        if temperature <= 0:
+            raise InputError(f"`temperature` (={temperature}) must be positive.")
+        self.temperature = temperature
 
     def listen(self, lessons: dict[str, View], batch: Batch) -> None:
         """See how wrong each teacher is, patch by patch."""

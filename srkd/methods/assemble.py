@@ -11,7 +11,7 @@ from srkd.losses.pixel import PixelLoss
 from srkd.methods.base import ONE_TEACHER, Method, Teachers, teacher_use
 from srkd.networks.slim import Network
 from srkd.registry import METHODS
-from srkd.types import InputError
+from srkd.types import InputError, located
 
 
 def check_network(where: str, network: Network, *, student: Network, scale: int) -> None:
@@ -59,7 +59,5 @@ def build_method(
     if use == "no" and teachers:
         raise InputError(f"method {kind} uses no teacher: remove network_g_teacher.")
     wired: Teachers = teachers if [*teachers] not in ([], [ONE_TEACHER]) else teachers.get(ONE_TEACHER)
-    try:
+    with located(f"method ({kind})"):
         return component(student, wired, pixel, **options)
-    except ValueError as error:
-        raise InputError(f"method ({kind}): {error}") from None

@@ -22,6 +22,9 @@ TeacherUse = Literal["no", "optional", "required"]
 Teachers = nn.Module | Mapping[str, nn.Module] | None
 """What the engine wires as the teacher: none, one (`network_g_teacher`), or several by name (`network_g_teachers`)."""
 
+STUDENT = "g"
+"""The name of the student among `Method.networks`, and in the names of its files."""
+
 ONE_TEACHER = "teacher"
 """The name of a teacher that has none, in `Method.teachers` and `Batch.targets`."""
 
@@ -127,6 +130,11 @@ class Method(nn.Module):
         return {}
 
     @property
+    def networks(self) -> dict[str, Network]:
+        """What is averaged, validated and saved by itself, `net_NAME_10.pth`: the student, and its equals beside it."""
+        return {STUDENT: self.student}
+
+    @property
     def companions(self) -> dict[str, nn.Module]:
         """Trained modules that a later training needs beside the student; written into the network file."""
         return {}
@@ -204,6 +212,17 @@ def everyone(x: Tensor) -> Tensor:
     parts = [torch.empty_like(x) for _ in range(dist.get_world_size())]
     dist.all_gather(parts, x.contiguous())
     return torch.cat(parts)
+
+
+def require_shares(**options: float) -> None:
+    """Check options that are shares of a whole.
+
+    Raises:
+        InputError: one is not from 0 to 1.
+    """
+    for name, value in options.items():
+        if not 0 <= value <= 1:
+            raise InputError(f"`{name}` (={value}) must be from 0 to 1.")
 
 
 def together(terms: Iterable[Tensor]) -> Tensor:

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 
 from srkd.losses.pixel import PixelLoss
-from srkd.methods.base import Method, Teachers
+from srkd.methods.base import Method, Teachers, require_shares
 from srkd.networks.frozen import FrozenCopy
 from srkd.networks.slim import Network
 from srkd.registry import METHODS
-from srkd.types import Batch, InputError, Losses
+from srkd.types import Batch, Losses
 
 
 @METHODS.register
@@ -40,9 +40,7 @@ class EMATeacher(Method):
         **options: Any,
     ) -> None:
         super().__init__(student, teacher, pixel, **options)
-        for name, value in {"alpha": alpha, "decay": decay, "ramp": ramp}.items():
-            if not 0 <= value <= 1:
-                raise InputError(f"`{name}` (={value}) must be from 0 to 1.")
+        require_shares(alpha=alpha, decay=decay, ramp=ramp)
         self.average = FrozenCopy(copy.deepcopy(student))
         self.alpha, self.decay, self.ramp = alpha, decay, ramp
         self.weights["l_ts"] = pixel.loss_weight

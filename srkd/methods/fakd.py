@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from srkd.losses.affinity import affinity_distance
 from srkd.losses.pixel import PixelLoss
-from srkd.methods.base import Teachers
+from srkd.methods.base import Teachers, require_shares
 from srkd.methods.distiller import View
 from srkd.methods.feature import FeatureMethod
 from srkd.networks.slim import Network
@@ -56,8 +56,7 @@ class FAKD(FeatureMethod):
     ) -> None:
         options["faithful"] = True  # the affinity does not change with the range: nothing to divide
         super().__init__(student, teacher, pixel, **options)
-        if not 0 <= alpha <= 1:
-            raise InputError(f"`alpha` (={alpha}) must be from 0 to 1.")
+        require_shares(alpha=alpha)
         if pool < 1:
             raise InputError(f"`pool` (={pool}) must be at least 1.")
         self.pool, self.alpha = pool, alpha

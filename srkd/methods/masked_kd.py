@@ -12,7 +12,8 @@ from torch import Tensor
 from srkd.losses.exact import exact
 from srkd.losses.pixel import PixelLoss
 from srkd.methods.base import Teachers
-from srkd.methods.distiller import Distiller, View
+from srkd.methods.distiller import View
+from srkd.methods.output_kd import OutputKD
 from srkd.networks.slim import Network
 from srkd.registry import METHODS
 from srkd.types import Batch, InputError, Losses
@@ -26,11 +27,10 @@ def masked_difference(sr: Tensor, target: Tensor, gt: Tensor, *, tolerance: floa
 
 
 @METHODS.register
-class MaskedKD(Distiller):
+class MaskedKD(OutputKD):
     """(1 - alpha) · pix(S, gt) + alpha · mean( exp(−|T − gt| / tolerance) · |S − T| ).
 
     Args:
-        alpha: share of the teacher's picture, from 0 to 1.
         tolerance: error of the teacher, for images in [0, 1], at which it counts 1/e.
     """
 
@@ -40,15 +40,13 @@ class MaskedKD(Distiller):
         teacher: Teachers,
         pixel: PixelLoss,
         *,
-        alpha: float = 0.5,
         tolerance: float = 0.05,
         **options: Any,
     ) -> None:
         super().__init__(student, teacher, pixel, **options)
-        if not (0 <= alpha <= 1 and tolerance > 0):
-            raise InputError(f"`alpha` (={alpha}) must be from 0 to 1, and `tolerance` (={tolerance}) positive.")
-        self.alpha, self.tolerance = alpha, tolerance
-        self.weights["l_ts"] = alpha * pixel.loss_weight
+        if tolerance <= 0:
+            raise InputError(f"`tolerance` (={tolerance}) must be positive.")
+        self.tolerance = tolerance
 
     def compare(self, own: View, lesson: View, source: str, batch: Batch) -> Losses:
         """`l_ts`."""

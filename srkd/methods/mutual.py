@@ -7,21 +7,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import nn
-
 from srkd.losses.pixel import PixelLoss
-from srkd.methods.base import Method, Teachers
+from srkd.methods.base import Method, Teachers, require_shares
 from srkd.networks.slim import Network
 from srkd.registry import METHODS
-from srkd.types import Batch, InputError, Losses
+from srkd.types import Batch, Losses
 
 
 @METHODS.register
 class MutualLearning(Method):
     """(1 - alpha) · [ pix(S, gt) + pix(P, gt) ] + alpha · [ pix(S, P) + pix(P, S) ], each learning from a fixed other.
 
-    P, the peer, has the student's architecture and another start. Both are trained at once; the network file has the
-    peer beside the student, under `companions`.
+    P, the peer, has the student's architecture and another start. Both are trained at once, averaged, validated and
+    saved: the student as `net_g_latest.pth`, the peer as `net_peer_latest.pth`.
 
     Args:
         alpha: share of the other's picture, from 0 to 1.
@@ -31,16 +29,15 @@ class MutualLearning(Method):
         self, student: Network, teacher: Teachers, pixel: PixelLoss, *, alpha: float = 0.5, **options: Any
     ) -> None:
         super().__init__(student, teacher, pixel, **options)
-        if not 0 <= alpha <= 1:
-            raise InputError(f"`alpha` (={alpha}) must be from 0 to 1.")
+        require_shares(alpha=alpha)
         self.peer = type(student)(**student.config)
         own, other = (1 - alpha) * pixel.loss_weight, alpha * pixel.loss_weight
         self.weights = {"l_pix": own, "l_ts": other, "l_peer_pix": own, "l_peer_ts": other}
 
     @property
-    def companions(self) -> dict[str, nn.Module]:
-        """The peer."""
-        return {"peer": self.peer}
+    def networks(self) -> dict[str, Network]:
+        """The student and the peer."""
+        return {**super().networks, "peer": self.peer}
 
     def forward(self, batch: Batch) -> Losses:
         """`l_pix`, `l_ts`, `l_peer_pix` and `l_peer_ts` of each width."""

@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 from srkd.losses.pixel import PixelLoss
-from srkd.methods.base import Teachers
+from srkd.methods.base import Teachers, require_shares
 from srkd.methods.distiller import Distiller, View
 from srkd.networks.slim import Network
 from srkd.registry import METHODS
-from srkd.types import Batch, InputError, Losses
+from srkd.types import Batch, Losses
 
 
 @METHODS.register
@@ -29,8 +29,7 @@ class OutputKD(Distiller):
         self, student: Network, teacher: Teachers, pixel: PixelLoss, *, alpha: float = 0.5, **options: Any
     ) -> None:
         super().__init__(student, teacher, pixel, **options)
-        if not 0 <= alpha <= 1:
-            raise InputError(f"`alpha` (={alpha}) must be from 0 to 1.")
+        require_shares(alpha=alpha)
         self.alpha = alpha
         self.weights["l_ts"] = alpha * pixel.loss_weight
 

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from srkd.data.teacher_cache import TeacherCache
 from srkd.losses.pixel import PixelLoss
-from srkd.methods.base import Method, Teachers, teacher_use
+from srkd.methods.base import STUDENT, Method, Teachers, teacher_use
 from srkd.methods.distiller import Distiller, Viewer
 from srkd.networks.slim import Network
 from srkd.registry import METHODS
 from srkd.signature import Problem, check_options, raised, with_defaults
-from srkd.types import Batch, InputError, Losses, shortened
+from srkd.types import Batch, InputError, Losses, located, shortened
 
 
 @dataclass(frozen=True)
@@ -152,6 +152,15 @@ class Sum(Method):
         return {"terms": ({"type": "OutputKD", "schedule": schedule}, {"type": "FAKD", "weight": 0.5})}
 
     @property
+    def networks(self) -> dict[str, Network]:
+        """The student, and what the terms train beside it; a name that is taken already is followed by its term's."""
+        found = super().networks
+        for label, child in zip(self.terms, self.members(), strict=True):
+            own = {name: network for name, network in child.networks.items() if name != STUDENT}
+            found |= {f"{name}_{label}" if name in found else name: network for name, network in own.items()}
+        return found
+
+    @property
     def companions(self) -> dict[str, nn.Module]:
         """Those of the terms."""
         return {name: module for child in self.members() for name, module in child.companions.items()}
@@ -213,10 +222,8 @@ class Sum(Method):
 
     def _build(self, kind: str, label: str, options: dict[str, Any], teacher: Teachers) -> Method:
         component = METHODS.get(kind)
-        try:
+        with located(f"`terms`, {label}"):
             child = component(self.student, teacher if teacher_use(component) != "no" else None, self.pixel, **options)
-        except ValueError as error:
-            raise InputError(f"`terms`, {label}: {error}") from None
         # the student is the sum's: as a module of each term it would be in the state dict once more for each
         del child.student
         child.__dict__["student"] = self.student

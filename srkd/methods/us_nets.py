@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 
 from srkd.losses.pixel import PixelLoss
-from srkd.methods.base import Method, Teachers, together
+from srkd.methods.base import Method, Teachers, require_shares, together
 from srkd.networks.slim import Network
 from srkd.registry import METHODS
 from srkd.signature import Width
@@ -39,10 +39,10 @@ class USNets(Method):
         random_widths: int = 2,
         alpha: float = 0.5,
     ) -> None:
-        if least >= 1 or random_widths < 0 or not 0 <= alpha <= 1:
+        require_shares(alpha=alpha)
+        if least >= 1 or random_widths < 0:
             raise InputError(
-                f"`least` (={least:g}) must be below 1, `random_widths` (={random_widths}) not negative, and `alpha` "
-                f"(={alpha}) from 0 to 1."
+                f"`least` (={least:g}) must be below 1, and `random_widths` (={random_widths}) not negative."
             )
         super().__init__(student, teacher, pixel, widths=(1.0, least))
         self.between = tuple(width for width in student.widths if least < width < 1)

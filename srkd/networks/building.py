@@ -22,7 +22,7 @@ from srkd.networks.fitting import shapes_of
 from srkd.networks.slim import Network
 from srkd.registry import NETWORKS
 from srkd.signature import checked_options, with_defaults
-from srkd.types import InputError
+from srkd.types import InputError, located
 
 _ORDINARY = 1024
 """An option that is a number of no more than this needs no tensor to vouch for it."""
@@ -30,12 +30,10 @@ _ORDINARY = 1024
 
 def build_network(kind: str, options: Mapping[str, Any], *, where: str = "network_g") -> Network:
     """Build the registered network `kind` from its options; every error is an `InputError` that begins with `where`."""
-    try:
+    with located(where):
         component = NETWORKS.get(kind)
         network = component(**checked_options(component, options))
         _require_whole(kind, network)
-    except ValueError as error:
-        raise InputError(f"{where}: {error}") from None
     return network
 
 

@@ -88,7 +88,14 @@ class EDSR(Network):
         """
         channels = self.channels(width)
         head = self.conv_first(self.shift.enter(x, self.conv_first.weight.dtype), channels)
-        features = self.features(head + self.conv_after_body(self.body(head), channels))
+        return self.image(self.joined(head, self.body(head)))
+
+    def joined(self, head: Tensor, deep: Tensor) -> Tensor:
+        """The features that the upsampler gets, of what the head and the last block give."""
+        return self.features(head + self.conv_after_body(deep, head.shape[1]))
+
+    def image(self, features: Tensor) -> Tensor:
+        """The image of the features."""
         if isinstance(self.upsample, DirectUpsampler):  # nothing here is wider than the features: no bands of rows
             return self.shift.leave(self.upsample(features))
         return self.shift.leave(reconstruct(self.upsample, self.conv_last, features, rows=self.tail_rows))

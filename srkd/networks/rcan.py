@@ -145,5 +145,12 @@ class RCAN(Network):
         """
         channels = self.channels(width)
         head = self.conv_first(self.shift.enter(x, self.conv_first.weight.dtype), channels)
-        features = self.features(head + self.conv_after_body(self.body(head), channels))
+        return self.image(self.joined(head, self.body(head)))
+
+    def joined(self, head: Tensor, deep: Tensor) -> Tensor:
+        """The features that the upsampler gets, of what the head and the last group give."""
+        return self.features(head + self.conv_after_body(deep, head.shape[1]))
+
+    def image(self, features: Tensor) -> Tensor:
+        """The image of the features."""
         return self.shift.leave(reconstruct(self.upsample, self.conv_last, features, rows=self.tail_rows))

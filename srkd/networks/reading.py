@@ -15,7 +15,7 @@ from srkd.missing import here, not_there
 from srkd.networks.dialects import Converted, recognise
 from srkd.networks.fitting import Place, mappings, places, readings, without_residue
 from srkd.networks.pretrained import PRETRAINED, resolve
-from srkd.types import InputError, did_you_mean
+from srkd.types import InputError, did_you_mean, located
 
 PARAM_KEYS = ("params_ema", "params")
 
@@ -114,12 +114,10 @@ def _is_checkpoint(path: Path) -> bool:
 
 def _converted(weights: Weights) -> Weights:
     """`weights` in our names, where they are of a dialect that is known."""
-    try:
+    with located(f"checkpoint {weights.path}"):
         for place in readings(weights.places):
             if converted := recognise(place.params):
                 return replace(weights, params=converted.params, converted=converted)
-    except ValueError as error:
-        raise InputError(f"checkpoint {weights.path}: {error}") from None
     return weights
 
 

@@ -30,7 +30,7 @@ from srkd.plugins import plugin_of
 from srkd.provenance import provenance
 from srkd.registry import NETWORKS
 from srkd.signature import checked_options
-from srkd.types import InputError
+from srkd.types import InputError, located
 
 log = logging.getLogger(__name__)
 
@@ -95,10 +95,8 @@ def _source(weights: Weights, shapes: Shapes) -> Place:
 def _compare_converted(network: Network, weights: Weights, converted: Converted) -> None:
     """Refuse what a converted file contradicts without its shapes showing it, and warn of what is improbable."""
     options = network.config
-    try:
+    with located(f"checkpoint {weights.path} does not fit {type(network).__name__}"):
         check_mean(converted, options["img_range"], options["rgb_mean"])
-    except ValueError as error:
-        raise InputError(f"checkpoint {weights.path} does not fit {type(network).__name__}: {error}") from None
     log.info("%s: read as %s.", weights.path, converted.describe())
     known = known_res_scale(converted)
     if known not in (None, options["res_scale"]):
@@ -150,10 +148,8 @@ def network_of(weights: Weights, given: Mapping[str, Any] | None = None) -> Netw
     widths = weights.meta.get("widths")
     network.trained_widths = tuple(float(width) for width in widths) if widths else None
     for width in network.trained_widths or ():
-        try:
+        with located(f"checkpoint {weights.path} is damaged: widths"):
             network.channels(width)
-        except ValueError as error:
-            raise InputError(f"checkpoint {weights.path} is damaged: widths: {error}") from None
     return network
 
 
@@ -167,10 +163,8 @@ def _most_values(weights: Weights) -> tuple[int, int]:
 
 def _converted_network(weights: Weights, converted: Converted, given: Mapping[str, Any]) -> Network:
     where = f"checkpoint {weights.path}"
-    try:
+    with located(f"{where} is {converted.describe()}"):
         options, decided = complete(converted, checked_options(NETWORKS.get(converted.network), given))
-    except ValueError as error:
-        raise InputError(f"{where} is {converted.describe()}: {error}") from None
     network = build_network(converted.network, options, where=where)
     load_params(network, weights)
     if decided:

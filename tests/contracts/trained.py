@@ -80,7 +80,8 @@ def train_twice(folder: Path, name: str, launcher: Literal["none", "pytorch"] = 
     trainer = build_trainer(parts, Start(launcher, auto_resume=True))
     assert trainer.iteration == 2
     assert trainer.run() == 0
-    for file in ("models/net_g_4.pth", "training_states/4.state"):
+    networks = [f"models/net_{network}_4.pth" for network in trainer.method.networks]
+    for file in (*networks, "training_states/4.state"):
         saved = [torch.load(root / run / file, weights_only=True) for run in ("whole", "parts")]
         assert differences(*saved) == []
     student = {key: value.tolist() for key, value in trainer.method.named_parameters()}

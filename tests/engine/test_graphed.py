@@ -189,9 +189,9 @@ def test_the_average_from_a_share_on_the_device_is_the_same():
             for parameter in network.parameters():
                 parameter.add_(torch.randn_like(parameter))
         one.advance()
-        one.blend(network)
+        one.blend()
         other.advance()
-        other.blend(network)
+        other.blend()
     for name in one.params:
         torch.testing.assert_close(one.params[name], other.params[name], rtol=1e-6, atol=1e-6)
 
