@@ -36,7 +36,7 @@ def saving(folder: Folder, iteration: int) -> Generator[None]:
 
 def save_learnt(trainer: Trainer, folder: Folder, tag: str | int) -> None:
     """Write the networks as they are now, each with all that a file says of its training."""
-    for name, network in trainer.method.networks.items():
+    for name, network in reversed(trainer.method.networks.items()):  # the student last: it is there once all are
         save_network(
             folder.network(tag, name),
             network,

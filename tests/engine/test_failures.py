@@ -87,12 +87,12 @@ def test_a_checkpoint_that_cannot_be_written_is_tried_again(recipe, train, folde
 def test_a_full_disk_at_a_new_best_does_not_end_a_run(recipe, train, folder, monkeypatch, caplog):
     tried, save = [], saving.save_learnt
 
-    def save_learnt(trainer, path):
-        if path.stem == "net_g_best":
+    def save_learnt(trainer, folder, tag):
+        if tag == "best":
             tried.append(trainer.iteration)
             if len(tried) == 1:
                 full_disk()
-        save(trainer, path)
+        save(trainer, folder, tag)
 
     monkeypatch.setattr(saving, "save_learnt", save_learnt)
     assert train(recipe, "train.optim_g.lr=1e-5") == 0
