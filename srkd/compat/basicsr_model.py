@@ -212,10 +212,7 @@ class SRKDModel(SRModel):
     # --- saving and resuming
 
     def save(self, epoch: int, current_iter: int) -> None:
-        """Write `net_g_<iter>.pth`, which names its network, and the training state; -1 stands for the latest.
-
-        What is trained beside it, `net_<name>_<iter>.pth`, has no average: BasicSR's is of `net_g`.
-        """
+        """Write `net_g_<iter>.pth`, what is trained beside it (without averages), and the state; -1: the latest."""
         tag = "latest" if current_iter == -1 else current_iter
         for name, network in self.method.networks.items() if self.opt["rank"] == 0 else ():
             save_network(

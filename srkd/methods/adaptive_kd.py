@@ -13,15 +13,14 @@ from torch import Tensor
 
 from srkd.losses.pixel import PixelLoss
 from srkd.methods.base import Teachers
-from srkd.methods.distiller import OWN, View
-from srkd.methods.output_kd import OutputKD
+from srkd.methods.distiller import OWN, PictureMethod, View
 from srkd.networks.slim import Network
 from srkd.registry import METHODS
 from srkd.types import Batch, InputError, Losses
 
 
 @METHODS.register
-class AdaptiveKD(OutputKD):
+class AdaptiveKD(PictureMethod):
     """(1 - alpha) · pix(S, gt) + alpha · Σ_k w_k · |S − T_k|, w = softmax(−|T_k − gt| / temperature) for each patch.
 
     Args:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from srkd.data.teacher_cache import TeacherCache
 from srkd.losses.pixel import PixelLoss
-from srkd.methods.base import ONE_TEACHER, Method, Teachers
+from srkd.methods.base import ONE_TEACHER, Method, Teachers, require_shares
 from srkd.networks.slim import Network
 from srkd.networks.taps import Taps
 from srkd.signature import Width
@@ -227,3 +227,19 @@ class Distiller(Method):
         """What a teacher gives for a batch."""
         theirs = [path for _, path in self.paths[name]]
         return self.viewers[name].see(batch.lq, theirs, picture=batch.targets.get(name))
+
+
+class PictureMethod(Distiller):
+    """(1 - alpha) · pix(S, gt) + alpha · `l_ts`, which a subclass's `compare` makes of two pictures.
+
+    Args:
+        alpha: share of the teacher's picture, from 0 (ground truth only) to 1 (teacher only).
+    """
+
+    def __init__(
+        self, student: Network, teacher: Teachers, pixel: PixelLoss, *, alpha: float = 0.5, **options: Any
+    ) -> None:
+        super().__init__(student, teacher, pixel, **options)
+        require_shares(alpha=alpha)
+        self.alpha = alpha
+        self.weights["l_ts"] = alpha * pixel.loss_weight

@@ -12,8 +12,7 @@ from torch import Tensor
 from srkd.losses.exact import exact
 from srkd.losses.pixel import PixelLoss
 from srkd.methods.base import Teachers
-from srkd.methods.distiller import View
-from srkd.methods.output_kd import OutputKD
+from srkd.methods.distiller import PictureMethod, View
 from srkd.networks.slim import Network
 from srkd.registry import METHODS
 from srkd.types import Batch, InputError, Losses
@@ -27,7 +26,7 @@ def masked_difference(sr: Tensor, target: Tensor, gt: Tensor, *, tolerance: floa
 
 
 @METHODS.register
-class MaskedKD(OutputKD):
+class MaskedKD(PictureMethod):
     """(1 - alpha) · pix(S, gt) + alpha · mean( exp(−|T − gt| / tolerance) · |S − T| ).
 
     Args:

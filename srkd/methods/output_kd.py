@@ -7,31 +7,14 @@ The oldest form of distillation, and the baseline that feature distillation has 
 
 from __future__ import annotations
 
-from typing import Any
-
-from srkd.losses.pixel import PixelLoss
-from srkd.methods.base import Teachers, require_shares
-from srkd.methods.distiller import Distiller, View
-from srkd.networks.slim import Network
+from srkd.methods.distiller import PictureMethod, View
 from srkd.registry import METHODS
 from srkd.types import Batch, Losses
 
 
 @METHODS.register
-class OutputKD(Distiller):
-    """(1 - alpha) · pix(S, gt) + alpha · pix(S, T); several teachers share alpha equally.
-
-    Args:
-        alpha: share of the teacher's picture, from 0 (ground truth only) to 1 (teacher only).
-    """
-
-    def __init__(
-        self, student: Network, teacher: Teachers, pixel: PixelLoss, *, alpha: float = 0.5, **options: Any
-    ) -> None:
-        super().__init__(student, teacher, pixel, **options)
-        require_shares(alpha=alpha)
-        self.alpha = alpha
-        self.weights["l_ts"] = alpha * pixel.loss_weight
+class OutputKD(PictureMethod):
+    """(1 - alpha) · pix(S, gt) + alpha · pix(S, T); several teachers share alpha equally."""
 
     def compare(self, own: View, lesson: View, source: str, batch: Batch) -> Losses:
         """`l_ts`."""
