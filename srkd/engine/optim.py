@@ -115,9 +115,8 @@ class Ema:
             self.params[name].copy_(value)
 
     def advance(self) -> None:
-        """Count an update, and decide how much it takes of the current values."""
+        """Decide how much the next update takes of the current values."""
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates)) if self.warmup else self.decay
-        self.updates += 1
         self._share = 1 - decay
         if self._share_on_device is not None:
             self._share_on_device.fill_(self._share)

@@ -77,18 +77,14 @@ class Step:
 
     def __call__(self, loader: TrainLoader, parcels: Sequence[Parcel], now: Now) -> None:
         """Take one step with the parcels of all accumulated batches."""
-        averaged = self.ema.updates if self.ema else 0
         self.tell(now)
-        try:
-            self.compute((self.prepare(loader, parcel) for parcel in parcels), now)
-        except BaseException:  # a step that has not been done is not counted: what was learnt before may be saved now
-            if self.ema:
-                self.ema.updates = averaged
-            raise
+        self.compute((self.prepare(loader, parcel) for parcel in parcels), now)
         self.launched()
 
     def launched(self) -> None:
-        """Note that all of a step has been given to the device."""
+        """Note that all of a step has been given to the device: one that fails half-way is not counted."""
+        if self.ema:
+            self.ema.updates += 1
         if self._done is not None:
             self._done.record()
 

@@ -30,6 +30,7 @@ def test_warmup_forgets_the_start():
         for _ in range(1000):
             ema.advance()
             ema.blend()
+            ema.updates += 1
         start[warmup] = ema.params["weight"].item()
     assert start[False] == pytest.approx(0.368, abs=1e-3)  # 0.999^1000
     assert start[True] < 1e-6
