@@ -24,7 +24,7 @@ HEAVY = {"basicsr", "cv2", "kornia", "numpy", "pydantic", "scipy", "skimage", "s
 MOST_LINES_OF_A_FILE = 350
 MOST_LINES_OF_CODE = {  # by room: docs/decisions/0004-size-of-the-package.md
     "evaluation": 2_900,
-    "inference": 2_000,
+    "inference": 2_010,
     "cli": 1_785,
     "options": 1_100,
     "engine": 2_710,

@@ -50,6 +50,27 @@ def test_the_shipped_network_loses_little(network, tmp_path, activations):
     assert written.path.stat().st_size < 0.75 * plain.stat().st_size
 
 
+def test_only_convolutions_read_eight_bits(network, tmp_path):
+    """Residuals are summed in floating point, and a ReLU is the range of the convolution before it."""
+    written = export(network, tmp_path / "q.onnx", width=0.25, form=Form(int8=Int8(max_loss=0.6)))
+    assert written.quantised is not None
+    nodes = onnx.load(written.path).graph.node
+    makers = {name: node for node in nodes for name in node.output}
+    convolutions = [node for node in nodes if node.op_type == "Conv"]
+    assert len(convolutions) == written.quantised.convolutions == 20
+    kept = [convolutions[number - 1] for number in written.quantised.kept]
+    assert kept and all(0 < number <= 1 or number > 16 for number in written.quantised.kept)
+    for node in nodes:
+        rounded = [makers[name] for name in node.input if name in makers]
+        rounded = [maker for maker in rounded if maker.op_type == "DequantizeLinear"]
+        if node.op_type == "Conv" and node not in kept:
+            assert len(rounded) == 3, node.name  # image, weight and bias
+        elif node.op_type not in ("QuantizeLinear", "DequantizeLinear"):  # of others what an integer one has written
+            sources = [makers[makers[maker.input[0]].input[0]] for maker in rounded]
+            assert all(source.op_type == "Conv" and source not in kept for source in sources), node.name
+    assert "Relu" not in {node.op_type for node in nodes}
+
+
 def test_too_large_a_loss_is_refused_and_the_older_file_stays(network, tmp_path):
     path = tmp_path / "q.onnx"
     path.write_bytes(b"older")
@@ -72,6 +93,7 @@ def test_networks_of_other_kinds(other, tmp_path):
     torch.manual_seed(0)
     written = export(other().eval(), tmp_path / "q.onnx", form=Form(int8=Int8(max_loss=3.0)))
     assert written.quantised is not None and "QuantizeLinear" in operations(written.path)
+    assert written.quantised.share >= 0.8
 
 
 def test_photographs_of_ones_own(network, tmp_path, photo):
