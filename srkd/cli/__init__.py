@@ -22,21 +22,21 @@ from srkd.types import InputError, WorkError, did_you_mean
 COMMANDS = {
     "train": ("train", "train or distil a network from an option file"),
     "benchmark": ("benchmark", "PSNR, SSIM and LPIPS of networks on test sets, at any width"),
-    "test": ("benchmark", "the same (BasicSR's word)"),
-    "score": ("score", "PSNR and SSIM of images somebody else produced"),
+    "test": ("benchmark", "the same as benchmark (BasicSR's word)"),
+    "score": ("score", "PSNR and SSIM of images that another program made"),
     "cost": ("cost", "parameters, multiply-adds, activations, memory and latency of networks, at any width"),
-    "compare": ("compare", "is one network or method better than another: over images and seeds, in words"),
+    "compare": ("compare", "is one network or method better than another? Answered in words, over images and seeds"),
     "report": ("report", "one HTML page of results: table, charts, pictures, training curves"),
-    "sweep": ("sweep", "trainings over option files, values and seeds, then measured, reported and compared"),
+    "sweep": ("sweep", "many trainings (option files, values, seeds), measured, reported and compared"),
     "plot": ("plot", "losses and validation metrics of training runs, as SVG, PDF or PNG"),
-    "compress": ("compress", "a large network, photographs and a budget become files for a device, in one command"),
-    "upscale": ("upscale", "super-resolve images or folders, at any width"),
-    "export": ("export", "write a physically smaller network: .pth, .safetensors, .onnx or .pt2, parity-checked"),
-    "prune": ("prune", "put a network's channels in order of importance, before it is cut narrower"),
-    "data": ("data", "image sets and weights: get, prepare, check (damage, pairs, kernels, leaks)"),
-    "list": ("listing", "networks, methods, datasets and metrics, and their options"),
+    "compress": ("compress", "make a small network for a device from a large one and photographs, in one command"),
+    "upscale": ("upscale", "enlarge images, folders and videos, at any width"),
+    "export": ("export", "write a network at any width as .pth, .safetensors, .onnx or .pt2, checked"),
+    "prune": ("prune", "order a network's channels by importance, before it is cut narrower"),
+    "data": ("data", "get, prepare and check images (damage, pairs, kernels, leaks); get weights"),
+    "list": ("listing", "list networks, methods, data sets, metrics and more, and their options"),
     "schema": ("schema", "the JSON schema of option files, for editors"),
-    "doctor": ("doctor", "versions, devices, and what is missing"),
+    "doctor": ("doctor", "show versions, devices, and what is missing"),
     "completion": ("completion", "completion for your shell: bash, zsh or tcsh"),
     "demo": ("demo", "train, distil, measure, upscale and export in a few minutes, without a download"),
 }
@@ -119,7 +119,7 @@ def module_of(name: str, commands: Mapping[str, tuple[str, str]], package: str =
 def add_all(parser: argparse.ArgumentParser, module: ModuleType) -> None:
     """What a command takes, and what every command takes."""
     module.add_arguments(parser)
-    parser.add_argument("-q", "--quiet", action="store_true", help="write files and errors, and say nothing else")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors; files are written")
     parser.add_argument("--no-progress", action="store_true", help="no progress bar")
     if module.__name__.rpartition(".")[2] in JSON:
         parser.add_argument("--json", action="store_true", help="print JSON to stdout, and everything else to stderr")

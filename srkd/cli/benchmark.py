@@ -1,4 +1,4 @@
-"""PSNR, SSIM and LPIPS of networks on test sets, at any width; bicubic and teachers are always added.
+"""PSNR, SSIM and LPIPS of networks on test sets, at any width. Rows for bicubic and teachers are added.
 
   srkd benchmark net_g_latest.pth --sets Set5 Urban100 --widths 1.0,0.5,1/4 -o results/mine.json
   srkd benchmark a.pth b.pth --sets Set5 --protocol y,rgb --lpips alex --self-ensemble -o results/all.json
@@ -6,8 +6,9 @@
   srkd benchmark bicubic --sets photos/ --scale 4
   srkd benchmark -opt options/test/x.yml key.path=value        (BasicSR's test files)
 
-A set is a folder of images (directly, in HR/ or in GTmod12/), or a name such as Set5 below datasets/ or $SRKD_DATASETS.
-With -o, a run that was interrupted goes on where it was, and what an earlier run found is not computed again.
+A training leaves its network in experiments/NAME/models/net_g_latest.pth. A set is a folder of images (directly, in
+HR/ or in GTmod12/), or a name such as Set5 of a folder below datasets/ or $SRKD_DATASETS.
+With -o, an interrupted run goes on where it was, and rows of an earlier run are not computed again.
 """
 
 from __future__ import annotations
@@ -77,25 +78,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add_models(parser, text="checkpoint or .onnx file, or the word bicubic")
     add_sets(parser)
-    add("--scale", type=int, help="default: the networks' own")
+    add("--scale", type=int, help="how many times to enlarge (default: as the networks do)")
     add_widths(parser)
-    add_list(parser, "--protocol", metavar="P", help="y (default), paper-y, rgb, or several")
+    add_list(parser, "--protocol", metavar="P", help="how images are compared: y (default), paper-y, rgb, or several")
     add("--self-ensemble", action="store_true", default=None, help="mean over 8 flips and rotations")
     add("--tile", metavar="N", help="windows of N × N low-resolution pixels; auto; 0: none (default)")
     add_ways(parser)
-    add("--lpips", metavar="alex|vgg", help="a column LPIPS; its weights: srkd data get-model")
+    add("--lpips", metavar="alex|vgg", help="add LPIPS; `srkd data get-model` gets its weights")
     given_lr = "take LR images beside the set (LRbicx4/, LR_bicubic/X4/)"
     add("--given-lr", action="store_true", default=None, help=given_lr)
     add("--degradation", metavar="KIND", help="LR images by BD[:σ], DN[:σ] or JPEG:quality, not bicubic")
     add("--no-teacher", action="store_true", default=None, help="no rows for the networks' teachers")
     add("--save-images", type=Path, metavar="DIR", help="write DIR/<set>/<image>_<model>_w<width>.png")
-    add("-o", "--output", type=Path, metavar="FILE.json", help="result; .csv, .md and .tex are put beside it")
-    paper = "paper-tex: the .tex file is as papers have it, methods down and sets across"
+    add("-o", "--output", type=Path, metavar="FILE.json", help="result file; .csv, .md and .tex are written beside it")
+    paper = "write the .tex file as in papers: methods down, sets across"
     add("--format", choices=("paper-tex",), metavar="paper-tex", default=None, help=paper)
-    add_overwrite(parser, "compute anew what FILE.json holds already")
+    add_overwrite(parser, "compute again what FILE.json holds already")
     add_device(parser, default=None)
     add("--limit", type=int, metavar="N", help="only the first N images of each set")
-    add("-opt", "--opt", metavar="FILE", help="test file as BasicSR's; then MODEL are overrides key.path=value")
+    add("-opt", "--opt", metavar="FILE", help="test file as BasicSR's; then key.path=value in place of MODEL")
     add("--force_yml", nargs="+", default=[], metavar="a:b=c", help="overrides in BasicSR's form")
 
 

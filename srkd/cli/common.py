@@ -62,7 +62,7 @@ def add_list(parser: argparse._ActionsContainer, *flags: str, **more: Any) -> No
 def add_models(parser: argparse.ArgumentParser, *, text: str = "checkpoint") -> None:
     """MODEL… in any place, or behind -m; `sort_out` collects them."""
     parser.add_argument("models", nargs="*", metavar="MODEL", help=text)
-    parser.add_argument("-m", "--model", "--models", nargs="+", dest="more_models", metavar="MODEL", help="the same")
+    parser.add_argument("-m", "--model", "--models", nargs="+", dest="more_models", metavar="MODEL", help="as MODEL")
 
 
 def add_width(parser: argparse.ArgumentParser) -> None:
@@ -78,7 +78,7 @@ def add_widths(parser: argparse.ArgumentParser) -> None:
 
 def add_sets(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
     """Test sets."""
-    add_list(parser, "--sets", "--set", required=required, metavar="SET", help="folders, or names of known sets")
+    add_list(parser, "--sets", "--set", required=required, metavar="SET", help="folders of images, or known sets")
 
 
 def add_device(parser: argparse.ArgumentParser, default: str | None = "auto") -> None:
@@ -88,9 +88,9 @@ def add_device(parser: argparse.ArgumentParser, default: str | None = "auto") ->
 
 def add_ways(parser: argparse.ArgumentParser) -> None:
     """What networks are run by and compute in, each in a row of its own; None where it is not said."""
-    text = "fp32 (default), bf16, fp16, or several; .onnx files keep theirs"
+    text = "fp32 (default), bf16, fp16, or several: a row for each; .onnx files keep theirs"
     add_list(parser, "--precision", metavar="P", help=text)
-    text = "torch (default; onnxruntime for .onnx files), onnxruntime, openvino, or several"
+    text = "torch (default; for .onnx files onnxruntime), onnxruntime, openvino, or several"
     add_list(parser, "--runtime", metavar="R", help=text)
 
 

@@ -2,13 +2,16 @@
 
   srkd compare results/scratch.json results/csd.json            two models, at equal widths
   srkd compare results/all.json --baseline scratch              all models of one file
-  srkd compare 'scratch=runs/scratch_s*.json' 'csd=runs/csd_s*.json'     seeds: several runs of an arm
+  srkd compare scratch=runs/scratch/ csd=runs/csd/              two folders of seeds: each file is a run
+  srkd compare 'scratch=runs/scratch_s*.json' 'csd=runs/csd_s*.json'     the same with patterns
   srkd compare scratch=all.json:scratch_s0,all.json:scratch_s1 'csd=all.json:csd_s*'
   srkd compare small=a.json:net@0.5 large=b.json:net@1          unequal widths
   srkd compare old.json new.json --fail-if worse                exit status 1 where the new one is worse, for CI
 
-ARM is [NAME=]FILE.json[:MODEL][@WIDTH]; with NAME=, several joined by commas are runs of one arm. FILE and MODEL may be
-patterns, FILE may be a folder of result files. The first arm is the baseline. Bicubic is left out unless it is named.
+ARM is [NAME=]FILE.json[:MODEL][@WIDTH]. FILE and MODEL may be patterns, FILE may be a folder of result files. NAME=
+makes one arm of everything behind it; its files, joined by commas, are runs of that arm. Without NAME= each model is an
+arm, and models whose names differ only in _seed0, _seed1, … are runs of one. The first arm is the baseline. Bicubic
+takes part only if it is named.
 """
 
 from __future__ import annotations
@@ -25,16 +28,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arms, and what is looked at."""
     add = parser.add_argument
     add("arms", nargs="*", metavar="ARM", help="result file of srkd benchmark or srkd score; see above")
-    add("--metric", default="psnr", help="column of the result files; default: psnr")
-    add_list(parser, "--sets", metavar="SET", help="only these; default: all")
-    add("--baseline", metavar="NAME[@WIDTH]", help="what the others are compared with; default: the first")
-    better = "default: as the metric says (LPIPS, DISTS, NIQE: lower)"
+    add("--metric", default="psnr", help="column of the result files (default: psnr)")
+    add_list(parser, "--sets", metavar="SET", help="only these sets (default: all)")
+    add("--baseline", metavar="NAME[@WIDTH]", help="compare the others with this one (default: the first)")
+    better = "which is better (default: as the metric says; lower for LPIPS, DISTS, NIQE)"
     add("--better", choices=["higher", "lower"], help=better)
-    power = "how likely a true difference of EFFECT (0.05) is to be shown, and how many seeds that takes"
+    power = "how often a true difference of EFFECT (0.05) would be shown, and how many seeds it needs"
     add("--power", nargs="?", type=float, const=0.05, metavar="EFFECT", help=power)
-    fail = "exit status 1 where any arm is worse on any set; or where any is not better"
+    fail = "exit status 1 if any arm is worse (or not better) on any set"
     add("--fail-if", choices=["worse", "not-better"], help=fail)
-    add("-o", "--output", type=Path, metavar="FILE", help="write the comparison: .json or .md; .tex: as papers have it")
+    add("-o", "--output", type=Path, metavar="FILE", help="write the comparison: .md, .json, or .tex as in papers")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,13 +1,13 @@
-"""A large network becomes a small one for your device: plan, distillation, files, and what they lost.
+"""Make a small network for your device from a large one: plan, distillation, files, report.
 
 srkd compress craft_x4.pth --data photos/ --latency-ms 30 --minutes 20 -o out/
 srkd compress edsr.pth --data photos/ --latency-ms 15 --size 180x320 --formats pth,onnx,int8 --test Set5 -o out/
 srkd compress edsr.pth --data photos/ --parameters 50000 --minutes 60 -o out/
 
-TEACHER is any network that srkd opens: its own, BasicSR's, and what spandrel recognises. Photographs lie in the folder
-or in folders in it; some hundred are good, ten the least. First a plan is printed: which students keep the budget on
-this machine. Then the teacher draws the photographs once, the student learns from them and from the originals, and
-the files are written, checked and measured. Ctrl-C ends it; the same command goes on where it was.
+TEACHER is any network that srkd opens: its own, BasicSR's, and those that spandrel recognises. Photographs lie in the
+folder or in folders in it. Some hundred are good; ten is the least. First a plan is printed: which students keep the
+budget on this machine. Then the teacher draws the photographs once, and the student learns from these pictures and from
+the originals. Then the files are written, checked and measured. Ctrl-C stops it; the same command goes on.
 
 OUT/ gets the files, report.md, README.md (the model card), train.yml (for srkd train), and the training.
 """
@@ -27,17 +27,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="folder for everything")
     parser.add_argument("--data", type=Path, required=True, metavar="PHOTOS", help="folder of photographs")
     budget = parser.add_argument_group("what the device allows (at least one)")
-    budget.add_argument("--latency-ms", type=float, metavar="MS", help="for one image of --size on this machine")
-    budget.add_argument("--size", default="180x320", metavar="HxW", help="of that image (default %(default)s)")
-    budget.add_argument("--parameters", type=int, metavar="N", help="of the network")
-    budget.add_argument("--file-kb", type=float, metavar="KB", help="of the smallest of the files")
+    budget.add_argument("--latency-ms", type=float, metavar="MS", help="time for one image of --size on this machine")
+    budget.add_argument("--size", default="180x320", metavar="HxW", help="size of that image (default %(default)s)")
+    budget.add_argument("--parameters", type=int, metavar="N", help="parameters of the network")
+    budget.add_argument("--file-kb", type=float, metavar="KB", help="size of the smallest file")
     work = parser.add_argument_group("the work")
-    minutes = "for the teacher's pictures and the training together (default %(default)s)"
+    minutes = "time for the teacher's pictures and the training together (default %(default)s)"
     work.add_argument("--minutes", type=float, default=20, metavar="MIN", help=minutes)
-    formats = "pth, safetensors, onnx, pt2, int8 (onnx in 8-bit integers); default: pth,onnx"
+    formats = "pth, safetensors, onnx, pt2, int8 (onnx in 8-bit integers) (default: pth,onnx)"
     add_list(work, "--formats", "--format", metavar="F,F", help=formats)
-    work.add_argument("--max-loss", type=float, default=0.1, metavar="DB", help="of int8 (default %(default)s dB)")
-    tests = "folders or known sets to measure on, beside photographs that are held out"
+    work.add_argument("--max-loss", type=float, default=0.1, metavar="DB", help="for int8 (default %(default)s dB)")
+    tests = "folders or known sets to measure on, besides the photographs held out"
     add_list(work, "--test", "--sets", default=[], metavar="SET", help=tests)
     add_device(parser)
 

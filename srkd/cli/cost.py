@@ -1,4 +1,4 @@
-"""What networks cost at each width: parameters, multiply-adds, activations, memory, and the time on this machine.
+"""Count what networks need at each width (parameters, multiply-adds, activations, memory), and measure their time here.
 
 srkd cost net_g_latest.pth --widths 1.0,0.5,1/4
 srkd cost a.pth b.pth --size 180x320 --device cuda --precision fp16 -o cost.json
@@ -26,12 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add_models(parser, text="checkpoint or .onnx file")
     add_widths(parser)
-    add("--size", metavar="HxW", help="input for memory and latency, height x width (default: of a 1280 x 720 output)")
+    add("--size", metavar="HxW", help="height x width of the input (default: that of a 1280 x 720 output)")
     add_device(parser)
     add_ways(parser)
-    add("--runs", type=int, default=20, metavar="N", help="timed passes after 3 that warm up (20)")
+    add("--runs", type=int, default=20, metavar="N", help="timed passes, after 3 to warm up (20)")
     add("--no-latency", action="store_true", help="count only, run nothing")
-    add("-o", "--output", type=Path, metavar="FILE.json", help="write the same as JSON")
+    add("-o", "--output", type=Path, metavar="FILE.json", help="write the table as JSON")
     add_overwrite(parser, "replace a file that exists")
 
 

@@ -1,4 +1,4 @@
-"""Versions, devices, and what is missing; prints what to install for it, and never fails."""
+"""Show versions, devices, and what is missing, with the command that installs it. It never fails."""
 
 from __future__ import annotations
 

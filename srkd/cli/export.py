@@ -1,4 +1,4 @@
-"""Write a physically smaller network as a file of its own, checked against the network it came from.
+"""Write a network, whole or at a smaller width, as a file of its own, and check it against the original.
 
 srkd export net_g_latest.pth --width 0.5 -o small.pth             (srkd and BasicSR)
 srkd export net_g_latest.pth --width 1/4 -o small.safetensors
@@ -9,10 +9,10 @@ srkd export net_g_latest.pth --int8 -o small.onnx                 (8-bit integer
 srkd export net_g_latest.pth --all-widths -o release/             (every trained width, index.json, README.md)
 srkd export net_g_latest.pth --web page/                          (a page that upscales in the browser)
 srkd export theirs.pt --network res_scale=0.1 -o ours.pth         (from EDSR-PyTorch, torchSR or CSD)
-srkd export net_g_latest.pth --dialect csd -o theirs.pth          (for them)
+srkd export net_g_latest.pth --dialect csd -o theirs.pth          (for them: edsr-pytorch, torchsr, csd)
 srkd export net_g_latest.pth --dialect spandrel -o comfy.pth      (for ComfyUI, chaiNNer and others that use spandrel)
 
-Each file is run back on photographs; it is kept only if it computes what the network computes.
+Each file is run on photographs. It is kept only if it computes what the network computes.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_overwrite(parser)
     add_width(parser)
     add("--all-widths", action="store_true", help="every trained width, into the folder -o")
-    add_list(parser, "--widths", metavar="W", help="these widths, into the folder -o")
-    add_list(parser, "--format", metavar="F", help="of the files in the folder: onnx (default), pt2, pth, safetensors")
-    add("--check-images", type=Path, metavar="DIR", help="images to compare on, at their own size")
+    add_list(parser, "--widths", metavar="W", help="several widths, into the folder -o")
+    add_list(parser, "--format", metavar="F", help="kinds of files in a folder: onnx (default), pt2, pth, safetensors")
+    add("--check-images", type=Path, metavar="DIR", help="images for the check, at their own size")
     add = parser.add_argument_group("form of .onnx and .pt2 files").add_argument
-    add("--mobile", action="store_true", help="mean shift and range folded into the weights")
-    add("--conv-transpose", action="store_true", help="with --mobile: no PixelShuffle")
+    add("--mobile", action="store_true", help="fold mean shift and range into the weights")
+    add("--conv-transpose", action="store_true", help="with --mobile: write PixelShuffle as a transposed convolution")
     add("--size", metavar="HxW", help="fixed size of the input, such as 180x320 (default: any size)")
     add = parser.add_argument_group("8-bit integers in .onnx files").add_argument
-    add("--int8", action="store_true", help="convolutions in integers; refused where too much is lost")
-    add("--calibrate", type=Path, metavar="DIR", help="photographs to find the ranges of values with")
-    add("--activations", type=int, choices=(8, 16), default=8, help="bits (default %(default)s)")
+    add("--int8", action="store_true", help="compute convolutions in integers; refused if too much is lost")
+    add("--calibrate", type=Path, metavar="DIR", help="photographs that show the ranges of values")
+    add("--activations", type=int, choices=(8, 16), default=8, help="bits of the activations (default %(default)s)")
     add("--max-loss", type=float, default=0.1, metavar="DB", help="allowed loss (default %(default)s dB)")
     add = parser.add_argument_group("model card").add_argument
     add("--card", action="store_true", help="write FILE.md beside the file (a folder always has a card)")
@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--training-data", metavar="TEXT", help="name of the training data (default: as recorded)")
     add("--data-licence", metavar="TEXT", help="licence of the training data")
     add = parser.add_argument_group("files of other code bases").add_argument
-    option = "option of the network that MODEL, a file of another code base, does not hold; repeatable"
+    option = "an option of the network that a file of another code base does not hold; repeatable"
     add("--network", action="append", default=[], metavar="KEY=VALUE", help=option)
     add("--dialect", help="write for another code base: edsr-pytorch, torchsr, csd or spandrel (.pt, .pth)")
 

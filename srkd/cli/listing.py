@@ -1,4 +1,4 @@
-"""Networks, methods, data sets, metrics, losses, optimizers and schedulers for option files, and their options.
+"""List the networks, methods, data sets, metrics, losses, optimizers and schedulers of option files, and their options.
 
 srkd list networks
 srkd list networks EDSR

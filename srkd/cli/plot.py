@@ -1,9 +1,9 @@
-"""Losses and validation metrics of training runs over the iterations, as a picture: SVG, PDF or PNG.
+"""Draw losses and validation metrics of training runs over the iterations, as SVG, PDF or PNG.
 
 srkd plot experiments/*_bsds -o curves.svg
 srkd plot experiments/a/metrics.jsonl experiments/b/metrics.jsonl -o curves.pdf     (PDF, PNG: the extra [plot])
 
-Runs whose names differ in _seed0, _seed1, … only are one line, with a band from the lowest to the highest of them.
+Runs whose names differ only in _seed0, _seed1, … are one line, with a band from the lowest to the highest of them.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ srkd prune net_g_latest.pth -o ordered.pth
 srkd prune net_g_latest.pth -o ordered.pth --by search --images photos/
 srkd export ordered.pth --width 0.5 -o half.pth                      (then cut it)
 
-The network computes the same as before; only its narrower widths differ. They are a start for a training
-(path.pretrain_network_g), not an end: what is cut was not trained to work alone.
+The network computes the same as before; only its narrower widths differ. Train these further
+(path.pretrain_network_g): a part that is cut out has not learnt to work alone.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--by",
         choices=["norm", "scale", "search"],
         default="norm",
-        help="norm of the weights (default); learnt scales (network slimming); greedy search on images",
+        help="norm of the weights (default), learnt scales (network slimming), or greedy search on images",
     )
     add("--images", type=Path, metavar="DIR", help="development images (default: photographs of scikit-image)")
-    add("--steps", type=int, default=200, metavar="N", help="of --by scale (%(default)s)")
+    add("--steps", type=int, default=200, metavar="N", help="training steps of --by scale (%(default)s)")
     add_overwrite(parser, "replace a file that exists")
 
 

@@ -1,14 +1,14 @@
-"""One HTML page, readable without a network, of benchmark results: table, charts, pictures, training curves, options.
+"""One HTML page of benchmark results: table, charts, pictures, training curves, options. It needs no network.
 
   srkd report results/mine.json -o report.html
   srkd report a.json b.json --images 3 -o report.html --strips strips/     (the pictures as PNG files too)
   srkd report 'scratch=runs/scratch_*.json' 'csd=runs/csd_*.json' -o report.html
 
-Runs whose names differ in _seed0, _seed1, … only are one arm, as are the runs of NAME=FILE,FILE or NAME=FOLDER.
+Runs whose names differ only in _seed0, _seed1, … are one arm. So are the runs of NAME=FILE,FILE or NAME=FOLDER.
 
-Result files hold numbers only: for the pictures the models run once more on a few images of each set, which are chosen
-for showing the most. Checkpoints or sets that are gone cost their pictures, and the page says so. Training curves and
-options are found beside the checkpoints.
+Result files hold numbers only. For the pictures the models run once more, on the few images of each set that show most.
+If a checkpoint or a set is gone, its pictures are missing and the page says so. Training curves and options are found
+beside the checkpoints.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Result files, and where to find what they do not hold."""
     add = parser.add_argument
-    add("results", nargs="+", metavar="ARM", help="result files of one protocol, or NAME=FILE… (compare)")
-    add("--baseline", metavar="NAME", help="the control; default: the first arm with the most runs")
+    add("results", nargs="+", metavar="ARM", help="result file, or NAME=FILE… as in compare; of one protocol")
+    add("--baseline", metavar="NAME", help="the control (default: the first arm with the most runs)")
     add("-o", "--output", type=Path, metavar="FILE.html", help="the page")
-    add("--strips", type=Path, metavar="FOLDER", help="write the crops of each image as one PNG")
+    add("--strips", type=Path, metavar="FOLDER", help="write the details of each image as one PNG")
     add("--images", type=int, default=6, metavar="N", help="pictures of N images of each set (6)")
-    add("--experiment", nargs="+", default=[], type=Path, metavar="DIR", help="more training runs")
+    add("--experiment", nargs="+", default=[], type=Path, metavar="DIR", help="also show the curves of these runs")
     add("--sets-root", nargs="+", default=[], type=Path, metavar="DIR", help="folders that hold the sets")
     add_device(parser)
 

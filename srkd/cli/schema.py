@@ -1,4 +1,4 @@
-"""The JSON schema of option files: editors complete keys with it and mark mistakes while you type.
+"""Write the JSON schema of option files. With it editors complete keys and mark mistakes while you type.
 
 srkd schema -o srkd.schema.json        (with the networks, methods, … of this installation)
 

@@ -1,4 +1,4 @@
-"""PSNR and SSIM of images somebody else produced.
+"""PSNR and SSIM of images that another program made.
 
   srkd score their_results/ datasets/Set5/HR --scale 4 -o results/theirs.json
 
@@ -16,13 +16,13 @@ from srkd.cli.display import keep_existing, show_result
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Two folders and the scale."""
-    parser.add_argument("sr_dir", type=Path, metavar="SR_DIR", help="folder of results")
+    parser.add_argument("sr_dir", type=Path, metavar="SR_DIR", help="folder of enlarged images")
     parser.add_argument("gt_dir", metavar="GT_DIR", help="folder of ground truth, or a known set")
-    parser.add_argument("--scale", type=int, required=True, help="for the mod-crop and the border")
+    parser.add_argument("--scale", type=int, required=True, help="how many times the images were enlarged")
     parser.add_argument("--protocol", choices=["y", "rgb"], default="y", help="default: y")
-    parser.add_argument("--name", help="of the model in tables; default: that of the folder")
+    parser.add_argument("--name", help="name of the model in tables (default: the folder's)")
     add_overwrite(parser)
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE.json", help="result; .csv and .md are put beside it")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE.json", help="result file; .csv and .md go beside it")
 
 
 def run(args: argparse.Namespace) -> int:

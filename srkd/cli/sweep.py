@@ -1,13 +1,13 @@
-"""Trainings over option files, values and seeds; then all networks measured, reported and compared.
+"""Train with every option file, value and seed; then measure, report and compare all networks.
 
   srkd sweep -opt my.yml --seeds 0,1,2 --grid train.optim_g.lr=1e-4,2e-4 --sets Set5 Urban100
   srkd sweep -opt scratch.yml csd.yml --seeds 0,1,2 --sets Urban100 train.total_iter=50000
   srkd sweep -opt my.yml --grid 'method={type: Supervised},{type: CSD, widths: [0.5]}' --jobs 2 --sets Set5
-  srkd sweep … --slurm jobs.sh          writes a job array instead; once it is done, the same without --slurm measures
+  srkd sweep … --slurm jobs.sh          writes a job array; when its jobs are done, the same without --slurm measures
 
-Runs are called NAME_KEY-VALUE_seedN, in experiments/; the rest is in results/SWEEP/: logs/, benchmark.json and its
-tables, report.html, comparison.md. The first file with the first values is what the others are compared with. The same
-command goes on where it was interrupted, and leaves out what is done.
+Runs are called NAME_KEY-VALUE_seedN and lie in experiments/. The rest is in results/SWEEP/: logs/, benchmark.json and
+its tables, report.html, comparison.md. The first file with the first values is the baseline. After an interruption
+the same command goes on and leaves out what is done.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to run, how, and what to measure on."""
     add = parser.add_argument
     add("-opt", "--opt", nargs="+", required=True, metavar="FILE", help="option files (YAML)")
-    add_list(parser, "--seeds", metavar="N", help="default: the manual_seed of each file")
-    values = "values to try; several: every combination"
+    add_list(parser, "--seeds", metavar="N", help="seeds, such as 0,1,2 (default: the manual_seed of each file)")
+    values = "values to try; given several times: every combination"
     add("--grid", action="append", default=[], metavar="key.path=V,V", help=values)
     add_sets(parser, required=True)
-    add("--protocol", default="y", metavar="P", help="as in srkd benchmark (y)")
+    add("--protocol", default="y", metavar="P", help="how images are compared, as in srkd benchmark (y)")
     add("--jobs", type=int, default=1, metavar="N", help="trainings at a time (1)")
     add("--nproc", type=int, default=1, metavar="N", help="processes (GPUs) of each, by torchrun (1)")
-    add("--name", metavar="SWEEP", help="folder in results/; default: the first file's name")
+    add("--name", metavar="SWEEP", help="folder in results/ (default: the first file's name)")
     add("--slurm", type=Path, metavar="FILE", help="write a job array for sbatch, and run nothing")
     add("overrides", nargs="*", metavar="key.path=value", help="override an option in all runs")
 

@@ -7,9 +7,18 @@ srkd train -opt FILE --teacher craft_x4.pth                           (learn fro
 srkd train -opt FILE --check                                          (build everything, a few steps, stop)
 torchrun --nproc_per_node=4 -m srkd train -opt FILE                   (four GPUs)
 
-Without a file of your own begin with README's first recipe, or with `srkd demo --photos` and a file of
-options/train/*/*_tiny.yml.
-`srkd list methods` shows what a file may name; with `srkd schema` an editor completes it.
+A small option file, for a folder of photographs (`srkd demo --photos` writes a dozen to try):
+
+  name: my_edsr_x2
+  scale: 2
+  datasets:
+    train: {type: PairedImageDataset, dataroot_gt: srkd_demo/photos/train, gt_size: 96, batch_size_per_gpu: 16}
+  network_g: {type: EDSR, num_feat: 64, num_block: 16}
+  train: {total_iter: 100000, optim_g: {type: Adam, lr: 2e-4}}
+
+The network goes to experiments/my_edsr_x2/models/net_g_latest.pth. More option files are in options/train of the
+checkout; those named *_tiny.yml take a minute. `srkd list methods` and `srkd list networks` show what a file may name.
+With `srkd schema` an editor completes it.
 """
 
 from __future__ import annotations
@@ -32,15 +41,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """BasicSR's arguments, and overrides without a flag."""
     add = parser.add_argument
     add("-opt", "--opt", metavar="FILE", help="option file (YAML)")
-    add("overrides", nargs="*", metavar="key.path=value", help="override an option, between any flags")
-    basicsr = "the same, in BasicSR's form"
+    add("overrides", nargs="*", metavar="key.path=value", help="override an option of the file; may stand anywhere")
+    basicsr = "overrides in BasicSR's form"
     add("--force_yml", "--force-yml", nargs="+", default=[], metavar="a:b=c", help=basicsr)
     add("--auto_resume", "--auto-resume", action="store_true", help="go on from the newest training state")
-    add("--teacher", metavar="FILE", help="weights of the teacher; without a method in the option file: OutputKD")
-    add("--debug", action="store_true", help="validate and save every 8 iterations, print every one")
+    add("--teacher", metavar="FILE", help="learn from these weights (method: OutputKD, or the file's)")
+    add("--debug", action="store_true", help="print every iteration, validate and save every 8")
     add("--check", action="store_true", help="build everything, run a few steps, write nothing")
-    add("--launcher", choices=["none", "pytorch", "slurm"], default="none", help="who starts processes")
-    add("--local_rank", "--local-rank", type=int, default=0, help="accepted and ignored")
+    add("--launcher", choices=["none", "pytorch", "slurm"], default="none", help="what started the processes")
+    add("--local_rank", "--local-rank", type=int, default=0, help="ignored; for old launchers")
 
 
 def run(args: argparse.Namespace) -> int:

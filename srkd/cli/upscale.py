@@ -3,11 +3,12 @@
   srkd upscale photo.png                                       (×2, by the network that comes with srkd: photo_x2.png)
   srkd upscale photo.png -m switchable-x4 --width 0.25
   srkd upscale photos/ -m net_g_latest.pth -o out/ --width 0.5
+  srkd upscale photos/ -o out/ --latency-ms 40                 (the widest network within 40 ms an image)
   srkd upscale clip.mp4 -m net_g_latest.pth -o out/ --latency-ms 40
 
-Grey, colour and alpha, 8 and 16 bits stay what they are. A budget of time or memory picks the widest network that
-keeps it on this machine, from a short calibration for each size of image. Videos keep their
-sound where ffmpeg is installed.
+Grey, colour and alpha, 8 and 16 bits stay what they are. With --latency-ms or --memory-mb the widest network is taken
+that keeps the limit on this machine; a short measurement for each size of image finds it. Videos keep their sound if
+ffmpeg is installed.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("inputs", nargs="+", type=Path, metavar="IN", help="image, video, or folder of images")
     model = "checkpoint or .onnx file, or switchable-x2 (default) or switchable-x4, which come with srkd"
     add("-m", "--model", metavar="MODEL", help=model)
-    output = "folder; for one input, a file (default: NAME_x2 beside it)"
+    output = "folder, or a file for one input (default: NAME_x2 beside the input)"
     add("-o", "--output", type=Path, metavar="OUT", help=output)
     add_width(parser)
-    add("--latency-ms", type=float, metavar="T", help="pick the widest network within T ms an image")
-    add("--memory-mb", type=float, metavar="M", help="pick the widest within M MiB; with --width: tile")
+    add("--latency-ms", type=float, metavar="T", help="take the widest network within T ms an image")
+    add("--memory-mb", type=float, metavar="M", help="take the widest within M MiB; with --width: use windows")
     add("--tile", default="auto", metavar="N", help="windows of N × N pixels; 0 for none (default auto)")
     add("--precision", default="auto", choices=("auto", "fp32", "bf16", "fp16"), help="default auto")
     runtime = "on a CPU; auto: the fastest that is installed and exact (default torch, for .onnx files onnxruntime)"

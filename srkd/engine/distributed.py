@@ -98,13 +98,12 @@ def parallel(
     """`module`, its gradients averaged over all processes where there are several; options as torch's."""
     if world.size == 1:
         return module
-    with warnings.catch_warnings():
-        # From torch 2.13 on the name is deprecated; the new one shares buffers once at the start, which False must not.
-        warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
-        return DistributedDataParallel(
-            module,
-            device_ids=[world.device.index] if world.device.type == "cuda" else None,
-            find_unused_parameters=find_unused_parameters,
-            broadcast_buffers=broadcast_buffers,
-            gradient_as_bucket_view=True,  # gradients are not copied to be exchanged
-        )
+    # From torch 2.13 on the name is deprecated; the new one shares buffers once at the start, which False must not.
+    warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
+    return DistributedDataParallel(
+        module,
+        device_ids=[world.device.index] if world.device.type == "cuda" else None,
+        find_unused_parameters=find_unused_parameters,
+        broadcast_buffers=broadcast_buffers,
+        gradient_as_bucket_view=True,  # gradients are not copied to be exchanged
+    )

@@ -112,10 +112,11 @@ class Trainer:
             if self.iteration % settings.save_freq == 0:
                 save_or_tell(self)
             if self.interruption.agreed(self.iteration):
-                log.warning("Interrupted: saving iteration %s.", f"{self.iteration:,}")
+                log.warning("Interrupted: saving iteration %s. Go on with --auto_resume.", f"{self.iteration:,}")
                 break
         if self.last_saved != self.folder.state(self.iteration):
             save(self)
+        log.info("Saved: %s", self.folder.network("latest"))
         gather_objects(self.world, None)  # nobody leaves while another is still writing
         return 0 if self.iteration >= settings.total_iter else 128 + self.interruption.number
 

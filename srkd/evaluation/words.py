@@ -241,7 +241,7 @@ def _clauses(item: Comparison) -> list[str]:
     if 1 < fewest < LEAST:
         clauses.append(f"{fewest} seeds are too few for an interval: take {LEAST} or more")
     if estimate and item.verdict == "no difference shown" and estimate.p < LEVEL:
-        clauses.append(f"only without the correction for {item.looks} arms would there be one")
+        clauses.append(f"there would be one without the correction for {item.looks} arms")
     elif item.verdict == "no difference shown" and item.n == max(item.signs.better, item.signs.worse) > 1:
         clauses.append(f"yet {'better' if item.signs.better else 'worse'} on all {item.n}")
     signs = {"better": item.signs.worse, "worse": item.signs.better}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import re
+import textwrap
 
 import pytest
 
@@ -65,3 +67,16 @@ def test_a_folder_of_photographs_is_no_option_file(tmp_path, capsys: pytest.Capt
     for words in ([str(tmp_path)], ["-opt", str(tmp_path)]):
         assert main(["train", *words]) == 2
         assert "it is a folder. An option file (YAML) names the folders of images" in capsys.readouterr().err
+
+
+def test_the_small_option_file_of_the_help_trains(tmp_path, monkeypatch, capfd) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["demo", "--photos", "-q"]) == 0
+    example = "\n".join(re.findall(r"^  .*", train.__doc__ or "", re.MULTILINE))
+    (tmp_path / "my.yml").write_text(textwrap.dedent(example))
+    small = ["network_g.num_feat=4", "network_g.num_block=1", "datasets.train.batch_size_per_gpu=2"]
+    assert main(["train", "my.yml", "--check", *small]) == 0
+    assert main(["train", "my.yml", "train.total_iter=2", *small]) == 0
+    file = "experiments/my_edsr_x2/models/net_g_latest.pth"
+    assert f"Saved: {file}" in capfd.readouterr().out
+    assert (tmp_path / file).exists() and file in (train.__doc__ or "")

@@ -1,4 +1,4 @@
-"""Image sets and weights: get them, prepare them, and see whether they are right.
+"""Get, prepare and check image sets, and get weights.
 
   srkd data get                            the image sets that are known: name, size, licence
   srkd data get DIV2K Set5                 downloads and unpacks them below datasets/

@@ -1,4 +1,4 @@
-"""What is wrong with a folder of training images.
+"""Find what is wrong with a folder of training images.
 
   srkd data check datasets/DIV2K/DIV2K_train_HR
       damaged files, unusual kinds, duplicates; benchmark images (of the known sets that are there) among them
@@ -7,7 +7,7 @@
   srkd data check HR --against Set5 /my/tests
       benchmark images of these sets or folders: resized, cropped, mirrored, rotated, or part of a larger image
 
-Exit status 1 where a training or its results would be wrong: damaged or unpaired images, another kernel, leaks.
+Exit status 1 if a training or its results would be wrong: damaged or unpaired images, another kernel, leaks.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which folder, and what to compare it with."""
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="high-resolution images (or an .lmdb)")
     parser.add_argument("--lq", type=Path, metavar="FOLDER", help="their low-resolution images")
-    parser.add_argument("--scale", type=int, metavar="S", help="high resolution / low resolution")
+    parser.add_argument("--scale", type=int, metavar="S", help="how many times smaller they are")
     leaks = parser.add_mutually_exclusive_group()
     against = "sets or folders that must not be in FOLDER (default: the known sets that are there)"
     add_list(leaks, "--against", metavar="SET", help=against)

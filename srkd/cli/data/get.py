@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which sets, and where they go."""
-    parser.add_argument("names", nargs="*", metavar="NAME", help="which; without any they are listed")
-    parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="the folder of data sets")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="which sets; without any they are listed")
+    parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="folder for the sets")
     parser.add_argument("--discard", action="store_true", help="delete archives once all sets are unpacked")
 
 

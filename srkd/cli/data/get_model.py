@@ -15,8 +15,8 @@ from srkd.cli.display import bar, complain, say, show_table
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which file."""
-    parser.add_argument("name", nargs="?", metavar="NAME", help="which; without it they are listed")
-    parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="where the file goes")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="which weights; without a name they are listed")
+    parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="folder for the file")
 
 
 def run(args: argparse.Namespace) -> int:

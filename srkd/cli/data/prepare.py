@@ -1,4 +1,4 @@
-"""What training from a folder of high-resolution images may want, in BasicSR's names and places.
+"""Write LR images, sub-images, lists and caches for a folder of high-resolution images, in BasicSR's names and places.
 
   srkd data prepare datasets/DIV2K/DIV2K_train_HR --scale 2,4 -o datasets/DIV2K
       DIV2K_train_LR_bicubic/X2/0001x2.png, … X4/0001x4.png: MATLAB's bicubic, rounded to 8 bits
@@ -9,8 +9,8 @@
   … --meta-info
       meta_info_DIV2K_train_HR_sub.txt: `0001_s001.png (480,480,3)`
 
-Nothing of this is necessary: training makes LR images by itself. What is there already is left alone, so that the same
-command goes on after an interruption; a folder that holds something else is refused.
+You need none of this for srkd: training makes LR images by itself. Files that exist are left alone, so the same command
+goes on after an interruption. A folder that holds something else is refused.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="high-resolution images")
     add_list(parser, "--scale", required=True, metavar="S", help="scales of the LR images, for example 2 3 4")
     parser.add_argument("--sub-images", type=int, metavar="SIDE", help="also cut pieces of this side (BasicSR: 480)")
-    parser.add_argument("--step", type=int, default=240, metavar="N", help="from one piece to the next (240)")
+    parser.add_argument("--step", type=int, default=240, metavar="N", help="pixels from one piece to the next (240)")
     parser.add_argument("--cache", type=Path, metavar="FOLDER", help="also write the decoded pairs there")
     parser.add_argument("--meta-info", action="store_true", help="also write BasicSR's list of the images")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="where the new folders go")

@@ -1,11 +1,11 @@
-"""The teacher's pictures of the training images, ahead of a training.
+"""Make the teacher's pictures of the training images ahead of a training.
 
   srkd data render-teacher -opt options/train/OutputKD/my.yml
-  srkd data render-teacher -opt FILE method.teacher_cache={keep: outputs, self_ensemble: true, bits: 16}
+  srkd data render-teacher -opt FILE 'method.teacher_cache={keep: outputs, self_ensemble: true, bits: 16}'
 
-The option file is a training's, with `method.teacher_cache`; without it the pictures are made as `teacher_cache:
-outputs` would. The training then starts at once, and an iteration costs the student alone. What is interrupted goes on
-where it ended: pictures that are there are not made again.
+FILE is the option file of the training. If it has no `method.teacher_cache`, the pictures are made as by
+`teacher_cache: outputs`. The training then starts at once, and an iteration costs the student alone. After an
+interruption the same command goes on: pictures that exist are not made again.
 """
 
 from __future__ import annotations
