@@ -19,7 +19,9 @@ import torch
 from steps import ROOT, cost, run, told, train
 
 from srkd.atomic import atomic_write_text
-from srkd.inference.export.card import entry, model_card, protocol_results
+from srkd.evaluation.card import results_of
+from srkd.evaluation.result import read_result
+from srkd.inference.export.card import entry, model_card
 from srkd.inference.export.export import Form, Written, open_source
 from srkd.inference.export.parity import check_images, compare
 from srkd.metrics.cost import multi_adds
@@ -80,7 +82,10 @@ def write_card(file: Path, trained: Path, result: Path) -> None:
     parity = {"PyTorch, before the weights were halved": compare(before, source.network, check_images(3))}
     written = Written(file, 1.0, source.network, parity, 0.0)
     card = model_card(
-        source, Form(), [entry(written, multi_adds(before, **pixels))], results=protocol_results(result, source)
+        source,
+        Form(),
+        [entry(written, multi_adds(before, **pixels))],
+        results=results_of(read_result(result), source.network, source.path),
     )
     atomic_write_text(file.with_suffix(".md"), card + LIMITS.format(images=489))
 

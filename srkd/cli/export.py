@@ -65,8 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export, and say how exact it is."""
+    from srkd.evaluation.card import results_of
     from srkd.evaluation.result import read_result
-    from srkd.inference.export.card import protocol_results
     from srkd.inference.export.export import Form, open_source
     from srkd.inference.export.int8 import Int8
     from srkd.options import read_assignments
@@ -80,10 +80,11 @@ def run(args: argparse.Namespace) -> int:
     source = open_source(
         args.models[0], options=options, training_set=args.training_data, data_licence=args.data_licence
     )
-    if args.results:
-        read_result(args.results)
-        protocol_results(args.results, source)  # a wrong file is known before the work, not after it
-    (_page if args.web else _files)(args, source, form, family)
+    if args.web:
+        _page(args, source, form)
+    else:  # a wrong result file is known before the work, not after it
+        results = results_of(read_result(args.results), source.network, source.path) if args.results else None
+        _files(args, source, form, family, results)
     return 0
 
 
@@ -112,10 +113,10 @@ def _check(args: argparse.Namespace, family: bool) -> None:
         raise InputError("--results is for the card: add --card.")
 
 
-def _files(args: argparse.Namespace, source: Source, form: Form, family: bool) -> None:
+def _files(args: argparse.Namespace, source: Source, form: Form, family: bool, results: str | None) -> None:
     from srkd.atomic import atomic_write_text
     from srkd.evaluation.models import multi_adds_720p
-    from srkd.inference.export.card import entry, index, model_card, protocol_results
+    from srkd.inference.export.card import entry, index, model_card
     from srkd.inference.export.export import export
 
     jobs = _family(args, source) if family else {args.output: widths([args.width or "1"])[0]}
@@ -127,7 +128,6 @@ def _files(args: argparse.Namespace, source: Source, form: Form, family: bool) -
         say(str(files[-1]))
     if family or args.card:
         entries = [entry(written, multi_adds_720p(written.network)) for written in files]
-        results = protocol_results(args.results, source) if args.results else None
         atomic_write_text(card, model_card(source, form, entries, results=results))
         say(f"Model card: {card}")
         if family:
@@ -147,7 +147,7 @@ def _family(args: argparse.Namespace, source: Source) -> dict[Path, float]:
     return {args.output / f"{stem}_w{width:.4g}{suffix}": width for width in chosen for suffix in suffixes}
 
 
-def _page(args: argparse.Namespace, source: Source, form: Form, family: bool) -> None:
+def _page(args: argparse.Namespace, source: Source, form: Form) -> None:
     from srkd.inference.export.web import RUNTIME, files_of, write_page
 
     folder, chosen = args.web, _widths(args, source)

@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
 
     from srkd.inference.export.int8 import read_samples
     from srkd.networks.prune import by_norm, by_scale, by_search, ordered
-    from srkd.networks.weights import network_of, origin_of, read_weights, save_network
+    from srkd.networks.weights import history_of, network_of, read_weights, save_network
 
     if args.output.suffix not in (".pth", ".safetensors"):
         raise InputError(f"-o {args.output} must end in .pth or .safetensors.")
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     if args.steps < 1:
         raise InputError(f"--steps is at least 1, not {args.steps}.")
     weights = read_weights(args.model)
-    network, meta = network_of(weights).eval(), weights.meta
+    network = network_of(weights).eval()
     if trained := [width for width in network.trained_widths or () if width < 1]:
         raise InputError(
             f"{args.model} was trained at widths below 1 ({', '.join(f'{width:g}' for width in trained)}), which need "
@@ -87,14 +87,6 @@ def run(args: argparse.Namespace) -> int:
         for width in [width for width in (1.0, 0.75, 0.5, 0.25) if width in network.widths]:
             before, after = (-10 * float(F.mse_loss(n(lq, width).clamp(0, 1), gt).log10()) for n in (network, best))
             say(f"width {width:g}: {before:.3f} dB before, {after:.3f} dB in order, untrained ({len(samples)} images)")
-    save_network(
-        args.output,
-        best,
-        iter=meta.get("iter"),
-        method=meta.get("method"),
-        training_set=meta.get("training_set"),
-        data_licence=meta.get("data_licence"),
-        origin=origin_of(weights),
-    )
+    save_network(args.output, best, **history_of(weights))
     say_written(args.output)
     return 0

@@ -88,7 +88,7 @@ class Graph(nn.Module):
         kinds = Counter(node.op_type for node in model.graph.node)
         self.precision = "int8" if kinds["QuantizeLinear"] else {"f32": "fp32"}.get(precision, precision)
         self._register(model, weights)
-        self._run = _session(path, runtime, precision)
+        self._run = session(path, runtime, precision)
         side = self.size or (16, 24)
         made = self._run(torch.zeros(1, self.channels, *side))
         self.scale = made.shape[-1] // side[1] if made.ndim == 4 else 0
@@ -216,18 +216,21 @@ def _require(package: str) -> None:
         raise InputError(f'running an .onnx file needs {package}: pip install -e ".[{extra}]"')
 
 
-def _session(path: Path, runtime: OnnxRuntime, precision: str) -> Callable[[Tensor], Tensor]:
-    """Runs [B, C, h, w] on the CPU with as many threads as torch has: a runtime's own choice may name others' cores."""
+def session(path: Path, runtime: OnnxRuntime, precision: str = "f32") -> Callable[[Tensor], Tensor]:
+    """Runs [B, C, h, w] on the CPU with as many threads as torch has: a runtime's own choice may name others' cores.
+
+    Left to itself, OpenVINO takes half precision on processors that have it.
+    """
     _require(runtime)
     package: Any = importlib.import_module(runtime)
     if runtime == "onnxruntime":
         options = package.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
-        session = package.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        name = session.get_inputs()[0].name
-        return lambda x: torch.from_numpy(session.run(None, {name: x.contiguous().numpy()})[0])
+        ready = package.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        name = ready.get_inputs()[0].name
+        return lambda x: torch.from_numpy(ready.run(None, {name: x.contiguous().numpy()})[0])
     settings = {
-        "INFERENCE_PRECISION_HINT": precision,  # left to itself, half precision on processors that have it
+        "INFERENCE_PRECISION_HINT": precision,
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         "PERFORMANCE_HINT": "LATENCY",
     }

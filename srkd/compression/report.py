@@ -13,14 +13,15 @@ from srkd.compat.loading import load_network
 from srkd.compat.onnx_file import OnnxRuntime, onnx_network
 from srkd.compression.students import cost_of
 from srkd.evaluation.benchmark import benchmark
+from srkd.evaluation.card import results_of
 from srkd.evaluation.models import Model, load_models, multi_adds_720p
 from srkd.evaluation.protocols import protocol_of
-from srkd.evaluation.result import Result
+from srkd.evaluation.result import Result, read_result
 from srkd.evaluation.sets import TestSet, find_set
 from srkd.evaluation.tables import write_result
 from srkd.imaging.decode import image_size
 from srkd.imaging.files import read_image
-from srkd.inference.export.card import entry, model_card, protocol_results
+from srkd.inference.export.card import entry, model_card
 from srkd.inference.export.export import Form, Written, open_source
 from srkd.networks.slim import Network
 from srkd.table import Column, Table
@@ -106,7 +107,7 @@ def write_report(
         names.append(path.name)
     source = open_source(outcome.files["pth"])
     entries = [entry(one, multi_adds_720p(one.network)) for one in written.values()]
-    results = protocol_results(out / names[0], source)
+    results = results_of(read_result(out / names[0]), source.network, source.path)
     atomic_write_text(out / "README.md", model_card(source, Form(), entries, results=results))
     lesson, spent, asked = record["lesson"], record["seconds"], record["request"]
     turns = "the mean of eight turns" if lesson["self_ensemble"] else "one pass each"

@@ -11,8 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import statistics
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol, Self
@@ -26,6 +25,7 @@ from srkd.imaging.resize import imresize
 from srkd.inference.forward import Image
 from srkd.inference.memory import MIB
 from srkd.inference.tiling import SMALLEST_TILE, Span, windows
+from srkd.metrics.latency import alone
 from srkd.networks.slim import Network
 from srkd.provenance import environment
 from srkd.types import InputError
@@ -149,13 +149,14 @@ def make_plan(
     picture = _pattern(height, width_px) if image is None else image
     candidates = sorted(upscaler.network.trained_widths or (1.0,), reverse=True)
     asked, upscaler = upscaler.memory_mb, upscaler.copy()  # other threads may be using it
-    calibrations = _Calibrations(home("calibrations"), upscaler)
+    machine, network = environment(str(upscaler.device)), fingerprint(upscaler.network)
+    about = ["alone", *map(machine.get, ("hardware", "threads", "torch", "device")), network, upscaler.self_ensemble]
     costs: list[Cost] = []
     for width in candidates:
         upscaler.width, upscaler.memory_mb = width, asked
         cost = _cost_of_memory(upscaler, picture, memory_mb)
         if cost.fits:
-            latency = calibrations.milliseconds(picture, cost.tile)
+            latency = _milliseconds(upscaler, picture, cost.tile, about)
             cost = replace(cost, latency_ms=latency, fits=latency_ms is None or latency <= latency_ms)
         costs.append(cost)
     return Plan(
@@ -221,40 +222,26 @@ def _windows(upscaler: _Upscaler, picture: Image, tile: int | None) -> list[tupl
     return list(windows(height, width_px, tile or max(height, width_px), upscaler.margin))
 
 
-class _Calibrations:
-    """Medians in milliseconds by what they depend on, in a JSON file."""
+def _milliseconds(up: _Upscaler, picture: Image, tile: int | None, about: Sequence[object]) -> float:
+    """Time of upscaling `picture` in windows of `tile`, measured or, where `about` and the rest are the same, known."""
+    spans, file = _windows(up, picture, tile), home("calibrations") / "latency.json"
+    rows, columns = spans[0]
+    part = np.ascontiguousarray(picture[rows.start : rows.stop, columns.start : columns.stop])
+    depends_on = json.dumps([*about, round(up.width, 6), up.way, part.shape, str(part.dtype)])
+    key = hashlib.sha256(depends_on.encode()).hexdigest()[:24]
+    known = _calibrations(file)
+    if key not in known:
+        median = _median_ms(up, part)
+        known = {**_calibrations(file), key: median}  # others may have measured meanwhile
+        atomic_write_text(file, json.dumps(known, indent=1))
+    return known[key] * len(spans)
 
-    def __init__(self, folder: Path, upscaler: _Upscaler) -> None:
-        self._file = folder / "latency.json"
-        self._upscaler = upscaler
-        machine = environment(str(upscaler.device))
-        self._of_all = [
-            "alone",
-            *(machine[key] for key in ("hardware", "threads", "torch", "device")),
-            fingerprint(upscaler.network),
-            upscaler.self_ensemble,
-        ]
 
-    def milliseconds(self, picture: Image, tile: int | None) -> float:
-        """Time of upscaling `picture` in windows of `tile`."""
-        up = self._upscaler
-        spans = _windows(up, picture, tile)
-        rows, columns = spans[0]
-        part = np.ascontiguousarray(picture[rows.start : rows.stop, columns.start : columns.stop])
-        key = hashlib.sha256(
-            json.dumps([*self._of_all, round(up.width, 6), up.way, part.shape, str(part.dtype)]).encode()
-        ).hexdigest()[:24]
-        known = self._read()
-        if key not in known:
-            known = {**self._read(), key: _median_ms(up, part)}
-            atomic_write_text(self._file, json.dumps(known, indent=1))
-        return known[key] * len(spans)
-
-    def _read(self) -> dict[str, float]:
-        try:
-            return json.loads(self._file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):  # none yet, or damaged: measured again
-            return {}
+def _calibrations(file: Path) -> dict[str, float]:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # none yet, or damaged: measured again
+        return {}
 
 
 def _median_ms(upscaler: _Upscaler, part: Image) -> float:
@@ -265,12 +252,7 @@ def _median_ms(upscaler: _Upscaler, part: Image) -> float:
         upscaler.upscale(part)
         times: list[float] = []
         while len(times) < _MOST_RUNS and sum(times) < _SECONDS:
-            start, busy = time.perf_counter(), time.process_time()
-            upscaler.upscale(part)  # the result is on the CPU when it returns: no need to wait for a device
-            seconds = time.perf_counter() - start
-            if upscaler.device.type == "cpu":  # without the time in which other programs had the processor
-                seconds = min(seconds, (time.process_time() - busy) / torch.get_num_threads())
-            times.append(seconds)
+            times.append(alone(lambda: upscaler.upscale(part), upscaler.device.type))
     finally:
         upscaler.tile = asked
     return 1000 * statistics.median(times)

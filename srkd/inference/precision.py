@@ -6,7 +6,6 @@ import logging
 import math
 import platform
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from srkd.inference.forward import upscale_image
+from srkd.metrics.latency import alone
 from srkd.types import InputError
 
 log = logging.getLogger(__name__)
@@ -117,16 +117,8 @@ def _tiles(image: NDArray[Any]) -> list[NDArray[Any]]:
 def _run(network: nn.Module, tiles: list[NDArray[Any]]) -> tuple[list[NDArray[Any]], float]:
     """The outputs, and the median time of three passes after one that warms up."""
     outputs = [upscale_image(network, tile) for tile in tiles]
-    times: list[float] = []
-    for _ in range(3):
-        start, busy = time.perf_counter(), time.process_time()
-        for tile in tiles:
-            upscale_image(network, tile)  # ends on the CPU: no need to wait for a device
-        # without the time in which other programs had the processor, as in `budget`; a GPU's calls only wait
-        alone = (time.process_time() - busy) / torch.get_num_threads()
-        on_cpu = next((parameter.device.type for parameter in network.parameters()), "cpu") == "cpu"
-        seconds = time.perf_counter() - start
-        times.append(min(seconds, alone) if on_cpu else seconds)
+    device = next((parameter.device.type for parameter in network.parameters()), "cpu")
+    times = [alone(lambda: [upscale_image(network, tile) for tile in tiles], device) for _ in range(3)]
     return outputs, statistics.median(times)
 
 

@@ -54,28 +54,19 @@ def ways(
         if runtime not in ("auto", "torch"):
             raise InputError(f"runtime {runtime} runs on the CPU here, not on {device}: add --device cpu.")
         runtime = "torch"
-    if runtime == "torch":
-        if loaded:
-            return [f"{loaded} fp32"]
-        return [*precisions(device)] if precision == "auto" else [precision]
     if runtime == "auto":
-        own = list[str]() if loaded else ways(network, "torch", precision, device)
-        there = [name for name in get_args(OnnxRuntime) if find_spec(name) and find_spec("onnxscript")]
-        return own + [way for name in there for way in _ways_of(name, precision, device, file=bool(loaded))]
-    if find_spec(runtime) is None:
-        extra = "openvino" if runtime == "openvino" else "export"
-        raise InputError(f'runtime {runtime} is not installed: pip install -e ".[{extra}]"')
-    found = _ways_of(runtime, precision, device, file=bool(loaded))
-    if not found:
+        there = [name for name in get_args(OnnxRuntime) if find_spec(name) and (loaded or find_spec("onnxscript"))]
+        names = there if loaded else ["torch", *there]
+    else:
+        names = [loaded or "torch"] if runtime == "torch" else [runtime]
+    if missing := [name for name in names if find_spec(name) is None]:
+        extra = "openvino" if missing == ["openvino"] else "export"
+        raise InputError(f'runtime {missing[0]} is not installed: pip install -e ".[{extra}]"')
+    possible = ["fp32"] if loaded else precisions(device) if precision == "auto" else [precision]
+    pairs = [(name, kind) for name in names for kind in possible if computes_in(name, kind)]
+    if not pairs:
         raise InputError(f"runtime {runtime} does not compute in {precision}; take fp32.")
-    return found
-
-
-def _ways_of(runtime: str, precision: str, device: torch.device, *, file: bool) -> list[str]:
-    if file:
-        return [f"{runtime} fp32"]
-    possible = precisions(device) if precision == "auto" else [precision]
-    return [f"{runtime} {kind}" for kind in possible if computes_in(runtime, kind)]
+    return [kind if name == "torch" else f"{name} {kind}" for name, kind in pairs]
 
 
 def computes_in(runtime: str, precision: str) -> bool:

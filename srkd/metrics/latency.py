@@ -48,6 +48,14 @@ def latency(step: Callable[[], object], device: torch.device, *, runs: int = 20)
     return Latency(float(np.median(seconds)), float(np.percentile(seconds, 95)), runs)
 
 
+def alone(step: Callable[[], object], device: str) -> float:
+    """Seconds of `step`, which waits for the device; on a CPU without the time in which other programs had it."""
+    start, busy = time.perf_counter(), time.process_time()
+    step()
+    seconds, own = time.perf_counter() - start, (time.process_time() - busy) / torch.get_num_threads()
+    return min(seconds, own) if device == "cpu" else seconds  # a GPU's calls only wait
+
+
 def measured_peak(step: Callable[[], object], device: torch.device) -> int | None:
     """Bytes that PyTorch holds at most on a CUDA device during `step`, weights included; None for other devices."""
     if device.type != "cuda":

@@ -178,6 +178,12 @@ def origin_of(weights: Weights) -> dict[str, Any]:
     return {name: weights.meta[name] for name, kind in kinds.items() if isinstance(weights.meta.get(name), kind)}
 
 
+def history_of(weights: Weights) -> dict[str, Any]:
+    """What a file records of how its network was made, as `save_network` takes it."""
+    told = ("iter", "method", "training_set", "data_licence")
+    return {**{name: weights.meta.get(name) for name in told}, "origin": origin_of(weights)}
+
+
 def load_network(path: str | Path, *, key: str | None = None, network: Mapping[str, Any] | None = None) -> Network:
     """Load a network from a file with no option file: ready for inference, on the CPU.
 

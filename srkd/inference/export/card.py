@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from srkd import __version__
 from srkd.inference.export.export import Form, Source, Written, colour_order
 from srkd.inference.export.parity import Parity
 from srkd.metrics.cost import parameters
-from srkd.metrics.metric import metric_of
 from srkd.table import Cell, Column, Table
-from srkd.types import InputError
 
 _NOT_RECORDED = "not recorded"
 
@@ -100,14 +96,14 @@ def index(source: Source, form: Form, entries: Sequence[Entry]) -> str:
     return json.dumps({"schema": 1, **facts(source, form), "files": files}, indent=1, ensure_ascii=False) + "\n"
 
 
-def model_card(source: Source, form: Form, entries: Sequence[Entry], *, results: Mapping[str, Any] | None) -> str:
+def model_card(source: Source, form: Form, entries: Sequence[Entry], *, results: str | None) -> str:
     """The card of one file or of a family.
 
     Args:
         source: the network and its history.
         form: how graphs were made.
         entries: the files.
-        results: what `protocol_results` found; None: the network was not evaluated.
+        results: a table in Markdown, and what its numbers are; None: the network was not evaluated.
     """
     known = facts(source, form)
     kind, scale = known["network"]["type"], known["scale"]
@@ -140,11 +136,7 @@ def model_card(source: Source, form: Form, entries: Sequence[Entry], *, results:
         "",
         "## Results",
         "",
-        *(
-            [_table(results["rows"]).markdown(), "", f"Protocol {results['protocol']} ({results['file']})."]
-            if results
-            else ["Not evaluated."]
-        ),
+        results or "Not evaluated.",
         "",
         "## Checksums (sha256)",
         "",
@@ -153,43 +145,6 @@ def model_card(source: Source, form: Form, entries: Sequence[Entry], *, results:
         "```",
     ]
     return "\n".join(lines) + "\n"
-
-
-def protocol_results(path: str | Path, source: Source) -> dict[str, Any]:
-    """The part of a result file of `srkd benchmark` that is about `source`.
-
-    Where the file holds several networks, the one with the path of `source` is taken.
-
-    Returns:
-        `{protocol, file, rows}`: the protocol's description, the name of the file, and the summaries of the network
-        and of bicubic interpolation.
-
-    Raises:
-        InputError: the file is none of srkd's results, or not of this network.
-    """
-    path = Path(path)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        models = [model for model in content["models"] if isinstance(model.get("network"), dict)]
-        summaries, protocol = content["summary"], content["protocol"]["description"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"results {path}: not a result file of srkd benchmark ({type(error).__name__}: {error})."
-        ) from None
-    own = [model for model in models if source.path and Path(model.get("path", "")).resolve() == source.path.resolve()]
-    chosen = own or models
-    if len(chosen) != 1:
-        names = ", ".join(str(model.get("path")) for model in models) or "none"
-        raise InputError(f"results {path}: which of its networks is {source.path}? It holds {names}.")
-    described = {"type": type(source.network).__name__, **source.network.config}
-    recorded = chosen[0]["network"]
-    if json.loads(json.dumps(described)) != recorded:
-        raise InputError(
-            f"results {path} are of {chosen[0].get('path')}, another network: "
-            f"{', '.join(f'{k} {recorded.get(k)}' for k in described if recorded.get(k) != _listed(described[k]))}."
-        )
-    rows = [row for row in summaries if row["model"] in (chosen[0]["name"], "bicubic")]
-    return {"protocol": protocol, "file": path.name, "rows": rows}
 
 
 FILES = [
@@ -206,24 +161,5 @@ def _row(each: Entry) -> list[Cell]:
     return [each.file, f"{each.width:.4g}", each.num_feat, f"{each.parameters:,}", each.multi_adds, size, differences]
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """What a benchmark measured, a row for each set and width."""
-    plain = {"set", "model", "width", "n", "n_expected", "params", "multi_adds", "seconds", "identical", "peak_bytes"}
-    metrics = list(dict.fromkeys(name for row in rows for name in row if name not in plain))
-    columns = [Column("set", "name"), Column("", "name"), Column("width")]
-    table = Table([*columns, *(Column(name.upper(), digits=metric_of(name).digits) for name in metrics)])
-    for row in rows:
-        partial = f" ({row['n']} of {row['n_expected']} images)" if row["n"] < row["n_expected"] else ""
-        none = math.inf if row.get("identical") else None
-        values = [none if row.get(name) is None else row[name] for name in metrics]
-        kind = "bicubic" if row["model"] == "bicubic" else "network"
-        table.rows.append([row["set"] + partial, kind, f"{row['width']:.4g}", *values])
-    return table
-
-
 def _plain(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(list(value) if isinstance(value, tuple) else value)
-
-
-def _listed(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value

@@ -34,7 +34,7 @@ from srkd.networks import neutral_rcan
 from srkd.networks.dialects import to_dialect
 from srkd.networks.pretrained import resolve
 from srkd.networks.slim import Network
-from srkd.networks.weights import load_network, network_of, origin_of, read_weights, save_network
+from srkd.networks.weights import history_of, load_network, network_of, read_weights, save_network
 from srkd.types import InputError, WorkError
 
 SUFFIXES = (".pth", ".safetensors", ".onnx", ".pt2")
@@ -137,16 +137,8 @@ def open_source(
         InputError: the checkpoint is not valid.
     """
     weights = read_weights(path)
-    meta = weights.meta
-    return Source(
-        network_of(weights, options),
-        Path(path),
-        meta.get("method"),
-        meta.get("iter"),
-        training_set or meta.get("training_set"),
-        data_licence or meta.get("data_licence"),
-        origin_of(weights),
-    )
+    given = {name: text for name, text in (("training_set", training_set), ("data_licence", data_licence)) if text}
+    return Source(network_of(weights, options), Path(path), **{**history_of(weights), **given})
 
 
 def export(
@@ -255,15 +247,8 @@ def _write(
     if dialect:
         return {"PyTorch": _write_dialect(small, path, dialect)}
     if path.suffix not in GRAPHS:
-        save_network(
-            path,
-            small,
-            iter=source.iter,
-            method=source.method,
-            training_set=source.training_set,
-            data_licence=source.data_licence,
-            origin=source.origin,
-        )
+        history = {name: value for name, value in vars(source).items() if name not in ("network", "path")}
+        save_network(path, small, **history)
         return {"PyTorch": load_network(path)}
     graph = record(mobile_form(small, conv_transpose=form.conv_transpose) if form.mobile else small, size=form.size)
     about = metadata(source, width, form)

@@ -13,12 +13,12 @@ import logging
 import warnings
 from collections.abc import Generator, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from srkd.compat.onnx_file import OnnxRuntime, session
 from srkd.inference.export.parity import TRACED, Forward
 from srkd.networks.slim import Network
 from srkd.types import InputError
@@ -104,25 +104,8 @@ def write_onnx(path: Path, graph: ExportedProgram, metadata: Mapping[str, str]) 
 
 def run_onnx(path: Path) -> dict[str, Forward]:
     """The forward of an `.onnx` file in each runtime that is installed: onnxruntime, and perhaps OpenVINO."""
-    runtimes = {"onnxruntime": run_onnxruntime(path)}
-    if importlib.util.find_spec("openvino"):
-        runtimes["OpenVINO"] = _openvino(path)
-    return runtimes
-
-
-def run_onnxruntime(path: Path) -> Forward:
-    """The forward of an `.onnx` file in onnxruntime, on the CPU."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()  # its own choice may name cores that are not ours
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-
-    def forward(x: Tensor) -> Tensor:
-        result: Any = session.run(None, {"lq": x.contiguous().numpy()})
-        return torch.from_numpy(result[0])
-
-    return forward
+    runtimes: dict[OnnxRuntime, str] = {"onnxruntime": "onnxruntime", "openvino": "OpenVINO"}
+    return {name: session(path, one) for one, name in runtimes.items() if importlib.util.find_spec(one)}
 
 
 def fix_size(path: Path, size: tuple[int, int]) -> None:
@@ -143,14 +126,6 @@ def describe_onnx(path: Path, metadata: Mapping[str, str]) -> None:
     model = onnx.load(path)
     onnx.helper.set_model_props(model, dict(metadata))
     onnx.save(model, path)
-
-
-def _openvino(path: Path) -> Forward:
-    openvino: Any = importlib.import_module("openvino")
-    # Left to itself it computes in half precision on processors that can; that would be compared, not the file.
-    options = {"INFERENCE_PRECISION_HINT": "f32"}
-    model = openvino.Core().compile_model(path, "CPU", options)
-    return lambda x: torch.from_numpy(model(x.contiguous().numpy())[0].copy())
 
 
 @contextlib.contextmanager

@@ -23,11 +23,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from srkd.compat.onnx_file import session
 from srkd.imaging.color import rgb_to_ycbcr
 from srkd.imaging.files import list_images, read_image, to_rgb8
 from srkd.imaging.photographs import photograph
 from srkd.imaging.resize import imresize, mod_crop
-from srkd.inference.export.graph import quiet, run_onnxruntime
+from srkd.inference.export.graph import quiet
 from srkd.metrics.psnr import psnr
 from srkd.types import InputError, WorkError
 
@@ -198,7 +199,7 @@ def _sample(gt: NDArray[np.uint8], scale: int, channels: int) -> Sample:
 
 def _score(path: Path, samples: Sequence[Sample], scale: int) -> tuple[float, NDArray[np.float32]]:
     """Mean PSNR of a graph, protocol `y` (or of the luma itself), in dB, and its pictures [n, h, w, C]."""
-    forward, values = run_onnxruntime(path), list[float]()
+    forward, values = session(path, "onnxruntime"), list[float]()
     pictures = [forward(torch.from_numpy(each.lq))[0].permute(1, 2, 0).numpy().clip(0, 1) for each in samples]
     for picture, sample in zip(pictures, samples, strict=True):
         image = np.rint(picture * 255).astype(np.uint8)

@@ -6,10 +6,10 @@ import torch
 
 import srkd
 from srkd.cli import main
+from srkd.compat.onnx_file import session
 from srkd.imaging.files import write_image
 from srkd.inference.export import int8 as module
 from srkd.inference.export.export import Form, export
-from srkd.inference.export.graph import run_onnxruntime
 from srkd.inference.export.int8 import Int8, read_samples
 from srkd.networks.fsrcnn import FSRCNN
 from srkd.networks.rcan import RCAN
@@ -45,7 +45,7 @@ def test_the_shipped_network_loses_little(network, tmp_path, activations):
     properties = {each.key: each.value for each in onnx.load(written.path).metadata_props}
     assert properties["int8"] == str(found) and properties["scale"] == "2" and properties["width"] == "0.25"
     x = torch.rand(1, 3, 19, 23)  # any size, as in floating point
-    assert run_onnxruntime(written.path)(x).shape == (1, 3, 38, 46)
+    assert session(written.path, "onnxruntime")(x).shape == (1, 3, 38, 46)
     plain = export(network, tmp_path / "plain.onnx", width=0.25).path
     assert written.path.stat().st_size < 0.75 * plain.stat().st_size
 

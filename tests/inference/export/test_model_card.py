@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from srkd.inference.export.card import entry, index, model_card, protocol_results
+from srkd.evaluation.card import results_of
+from srkd.evaluation.result import read_result
+from srkd.inference.export.card import entry, index, model_card
 from srkd.inference.export.export import Form, Source, Written
 from srkd.inference.export.parity import Parity
 from srkd.networks.edsr import EDSR
@@ -31,12 +33,17 @@ def written(source, tmp_path) -> Written:
 
 
 def results(source: Source, **changes) -> dict:
-    """A result file as `srkd benchmark` writes it, with what a card does not need left out."""
+    """A result file as `srkd benchmark` writes it, with a row only."""
     described = {"type": "EDSR", **source.network.config}
     row = {"set": "Set5", "width": 1.0, "n": 5, "n_expected": 5, "params": 1, "multi_adds": 1, "seconds": 0.1}
+    one = {"set": "Set5", "image": "baby", "model": "mine", "width": 1.0, "psnr": 35.0, "ssim": 0.9, "seconds": None}
     return {
+        "schema": 2,
+        "environment": {},
+        "rows": [one],
+        "failures": [],
         "models": [{"name": "bicubic"}, {"name": "mine", "path": str(source.path), "network": described}],
-        "protocol": {"name": "y", "description": "y: ×2, crop border 2"},
+        "protocol": {"name": "y", "scale": 2, "description": "y: ×2, crop border 2"},
         "summary": [
             {**row, "model": "bicubic", "psnr": 33.6821, "ssim": 0.93052},
             {**row, "model": "mine", "psnr": None, "ssim": 1.0, "identical": True},
@@ -46,9 +53,9 @@ def results(source: Source, **changes) -> dict:
     }
 
 
-def save(content: dict, folder: Path) -> Path:
+def card_results(content: dict, folder: Path, source: Source) -> str:
     (folder / "r.json").write_text(json.dumps(content), encoding="utf-8")
-    return folder / "r.json"
+    return results_of(read_result(folder / "r.json"), source.network, source.path)
 
 
 def test_an_entry_is_of_the_file_and_of_the_small_network(written):
@@ -59,7 +66,7 @@ def test_an_entry_is_of_the_file_and_of_the_small_network(written):
 
 
 def test_a_card_says_what_is_known(source, written, tmp_path):
-    found = protocol_results(save(results(source), tmp_path), source)
+    found = card_results(results(source), tmp_path, source)
     text = model_card(source, Form(mobile=True, size=(180, 320)), [entry(written, 2_500_000_000)], results=found)
     for line in (
         "# EDSR ×2",
@@ -97,20 +104,18 @@ def test_results_of_several_networks_are_told_apart_by_the_path(source, tmp_path
     content = results(source)
     content["models"].append({**content["models"][1], "name": "another", "path": "another.pth"})
     content["summary"].append({**content["summary"][1], "model": "another", "psnr": 1.0})
-    rows = protocol_results(save(content, tmp_path), source)["rows"]
-    assert {row["model"] for row in rows} == {"bicubic", "mine"}
+    text = card_results(content, tmp_path, source)
+    assert "35.100" in text and "33.682" in text and "1.000 |" not in text
     content["models"][1]["path"] = "moved.pth"
     with pytest.raises(InputError, match=r"which of its networks is .*net\.pth\? It holds moved\.pth, another\.pth"):
-        protocol_results(save(content, tmp_path), source)
+        card_results(content, tmp_path, source)
 
 
 def test_wrong_results(source, tmp_path):
     content = results(source)
     content["models"][1]["network"]["num_feat"] = 64
     with pytest.raises(InputError, match=r"another network: num_feat 64\.$"):
-        protocol_results(save(content, tmp_path), source)
-    for wrong in ({}, {"models": 3}, {**results(source), "models": [{"name": "bicubic"}]}):
-        with pytest.raises(InputError, match=r"results .*r\.json"):
-            protocol_results(save(wrong, tmp_path), source)
-    with pytest.raises(InputError, match="FileNotFoundError"):
-        protocol_results(tmp_path / "none.json", source)
+        card_results(content, tmp_path, source)
+    for wrong in ({}, {**results(source), "models": 3}, {**results(source), "models": [{"name": "bicubic"}]}):
+        with pytest.raises(InputError, match=r"r\.json"):
+            card_results(wrong, tmp_path, source)
