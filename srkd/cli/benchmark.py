@@ -31,10 +31,12 @@ from srkd.cli.common import (
     tile,
     widths,
 )
-from srkd.cli.display import bar, complain, say, show_json, show_result
+from srkd.cli.display import bar, kept_in, say, show_json, show_result
 from srkd.types import InputError
 
 if TYPE_CHECKING:
+    import torch
+
     from srkd.evaluation.models import Model
     from srkd.evaluation.protocols import Protocol
     from srkd.evaluation.result import Row
@@ -49,7 +51,7 @@ class Job:
     sets: Sequence[TestSet]
     protocols: Sequence[Protocol]
     widths: Sequence[float] | None
-    device: str
+    device: torch.device
     output: Path | None
     picture: Callable[[Row], Path | None]
     """Where the image of a row goes; None: nowhere."""
@@ -127,47 +129,36 @@ def _write_paper(path: Path) -> None:
 
 def perform(job: Job) -> int:
     """Run a benchmark with a progress bar."""
+    from itertools import count
+
     import numpy as np
     from numpy.typing import NDArray
 
-    from srkd.evaluation.benchmark import benchmarks, columns_of
-    from srkd.evaluation.journal import Journal, plain
+    from srkd.evaluation.benchmark import benchmarks
+    from srkd.evaluation.journal import Journal
     from srkd.evaluation.lpips import perceptual_column
-    from srkd.evaluation.result import BICUBIC
     from srkd.evaluation.tables import write_result
     from srkd.imaging.files import write_image
-    from srkd.inference.device import choose_device
 
-    device = choose_device(job.device)
     paths = job.outputs()  # a wrong name is known before the work, not after it
     journals = [Journal(path, reuse=not job.overwrite) for path in paths]
-    lpips = perceptual_column(job.lpips, device=device) if job.lpips else None
-    contenders = [(BICUBIC, 1.0), *((plain(m.name), width) for m in job.models for width in m.widths(job.widths))]
-    wanted = {(s.name, image, *who) for s in job.sets for image in s.images for who in contenders}
-    for journal, protocol in zip(journals, job.protocols, strict=False):
-        columns = [*columns_of(protocol, lpips), *(["lpips"] if lpips else [])]
-        journal.keep(wanted, columns, str(protocol.record()["description"]))
+    lpips = perceptual_column(job.lpips, device=job.device) if job.lpips else None
     for journal in journals[:1]:  # pictures are those of the first protocol
         journal.wanted = lambda row: (path := job.picture(row)) is None or path.exists()
-    try:
-        with bar("benchmark") as progress:
-            done = iter(range(1, len(wanted) + 1))
+    contenders = 1 + sum(len(model.widths(job.widths)) for model in job.models)
+    done, total = count(1), contenders * sum(len(test_set.images) for test_set in job.sets)
+    with kept_in(*(journal.path for journal in journals)), bar("benchmark") as progress:
 
-            def on_image(row: Row, sr: NDArray[Any] | None) -> None:
-                progress(next(done, None), len(wanted), f"{row.set}/{row.image}")
-                path = job.picture(row)
-                if path and sr is not None:
-                    write_image(path, np.clip(np.floor(sr + 0.5), 0, 255).astype(np.uint8))
+        def on_image(row: Row, sr: NDArray[Any] | None) -> None:
+            progress(next(done), total, f"{row.set}/{row.image}")
+            path = job.picture(row)
+            if path and sr is not None:
+                write_image(path, np.clip(np.floor(sr + 0.5), 0, 255).astype(np.uint8))
 
-            results = benchmarks(
-                job.models, job.sets, protocols=job.protocols, widths=job.widths, device=device, tile=job.tile,
-                lpips=lpips, journals=journals, on_image=on_image,
-            )  # fmt: skip
-    except KeyboardInterrupt:
-        for journal in journals:
-            if journal.path.exists():
-                complain(f"What was found is kept in {journal.path}; the same command goes on.")
-        raise
+        results = benchmarks(
+            job.models, job.sets, protocols=job.protocols, widths=job.widths, device=job.device, tile=job.tile,
+            lpips=lpips, journals=journals, on_image=on_image,
+        )  # fmt: skip
     say(*(f"{journal.result_path}: {journal.notice}" for journal in journals if journal.notice))
     for index, result in enumerate(results):
         show_result(result, write_result(paths[index], result) if paths else [])
@@ -210,8 +201,8 @@ def _from_arguments(args: argparse.Namespace) -> Job:
         name = f"{row.image}_{row.model.replace('/', '_')}_w{row.width:.4g}.png"
         return folder / row.set / name if folder else None
 
-    device = args.device or "auto"
-    models = in_ways(models, args.runtime or ["torch"], args.precision or ["fp32"], choose_device(device))
+    device = choose_device(args.device or "auto")
+    models = in_ways(models, args.runtime or ["torch"], args.precision or ["fp32"], device)
     sets = [find_set(name, given_lr=scale if args.given_lr else None).first(args.limit) for name in args.sets]
     window = tile(args.tile or "0")
     return Job(
@@ -221,6 +212,7 @@ def _from_arguments(args: argparse.Namespace) -> Job:
 
 def _from_file(args: argparse.Namespace) -> Job:
     from srkd.engine.test_file import read_test_file
+    from srkd.inference.device import choose_device
 
     given = "sets scale widths protocol save_images output device self_ensemble tile lpips given_lr degradation "
     given += "no_teacher precision runtime"
@@ -231,4 +223,5 @@ def _from_file(args: argparse.Namespace) -> Job:
     say(*test.notices)
     sets = [test_set.first(args.limit) for test_set in test.sets]
     output = test.folder / "results.json"
-    return Job([test.model], sets, [test.protocol], test.widths, test.device, output, test.picture)
+    device = choose_device(test.device)
+    return Job([test.model], sets, [test.protocol], test.widths, device, output, test.picture)

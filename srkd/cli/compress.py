@@ -18,7 +18,7 @@ import argparse
 from pathlib import Path
 
 from srkd.cli.common import add_device, add_list
-from srkd.cli.display import OUTPUT, height_width, say
+from srkd.cli.display import OUTPUT, height_width, kept_in, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,9 +53,6 @@ def run(args: argparse.Namespace) -> int:
     budget = Budget(args.latency_ms, size, args.parameters, args.file_kb)
     formats = tuple(dict.fromkeys(name.lower().lstrip(".") for name in args.formats or ("pth", "onnx")))
     more = args.minutes, formats, tuple(args.test), args.device, args.max_loss
-    try:
+    with kept_in(args.output):
         run(Request(args.teacher, args.output, args.data, budget, *more), say=say, quiet=OUTPUT.quiet)
-    except KeyboardInterrupt:
-        say(f"Interrupted: what is done is kept in {args.output}; the same command goes on.")
-        raise
     return 0

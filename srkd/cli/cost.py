@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from srkd.cli.common import add_device, add_models, add_overwrite, add_ways, add_widths, sort_out, widths
-from srkd.cli.display import bar, height_width, keep_existing, say, say_written, show_json, show_table
+from srkd.cli.display import bar, height_width, keep_existing, say, show_json, show_table, write
 from srkd.types import InputError
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Count, measure, show, write."""
-    from srkd.atomic import atomic_write_text
     from srkd.evaluation.cost import conventions, cost, table_of, to_json
     from srkd.evaluation.models import in_ways, load_models
     from srkd.inference.device import choose_device
@@ -68,6 +67,5 @@ def run(args: argparse.Namespace) -> int:
     text = json.dumps(to_json(rows, machine), indent=1) + "\n"
     show_json(text)
     if args.output:
-        atomic_write_text(args.output, text)
-        say_written(args.output)
+        write(args.output, text)
     return 0

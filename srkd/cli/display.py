@@ -64,6 +64,14 @@ def _print(console: Console, *lines: str) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
+def write(path: Path, text: str) -> None:
+    """Write a text file, atomically, and say so."""
+    from srkd.atomic import atomic_write_text
+
+    atomic_write_text(path, text)
+    say_written(path)
+
+
 def say_written(*paths: Path) -> None:
     """Which files were written; nothing where none was."""
     if paths:
@@ -109,6 +117,18 @@ def bar(what: str) -> Generator[Callable[..., None]]:
             progress.update(task, completed=done, total=total, description=name)
 
         yield show
+
+
+@contextmanager
+def kept_in(*paths: Path) -> Generator[None]:
+    """After an interruption, where what was done is kept, if anything is: the same command goes on with it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        for path in paths:
+            if path.exists():
+                complain(f"What was done is kept in {path}; the same command goes on from there.")
+        raise
 
 
 def keep_existing(paths: Iterable[Path], overwrite: bool) -> None:

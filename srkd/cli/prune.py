@@ -72,14 +72,14 @@ def run(args: argparse.Namespace) -> int:
     def loss(other: Network) -> Tensor:
         return F.l1_loss(other(lq), gt)
 
+    ways = {
+        "norm": lambda: by_norm(network),
+        "scale": lambda: by_scale(network, loss, steps=args.steps),
+        "search": lambda: by_search(network, loss),
+    }
     try:
-        if args.by == "norm":
-            orders = by_norm(network)
-        elif args.by == "scale":
-            orders = by_scale(network, loss, steps=args.steps)
-        else:
-            with bar("search"):
-                orders = by_search(network, loss)
+        with bar(args.by):
+            orders = ways[args.by]()
     except ValueError as error:
         raise InputError(f"{args.model}: {error}") from None
     best = ordered(network, orders)

@@ -13,7 +13,7 @@ import json
 import sys
 from pathlib import Path
 
-from srkd.cli.display import say_written
+from srkd.cli.display import write
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,13 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make it and write it."""
-    from srkd.atomic import atomic_write_text
     from srkd.options.json_schema import option_file_schema
 
     text = json.dumps(option_file_schema(), indent=1) + "\n"
     if args.output is None:
         sys.stdout.write(text)
     else:
-        atomic_write_text(args.output, text)
-        say_written(args.output)
+        write(args.output, text)
     return 0

@@ -14,6 +14,7 @@ ffmpeg is installed.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 
 from srkd.cli.common import add_device, add_overwrite, add_width, tile, widths
@@ -62,10 +63,10 @@ def run(args: argparse.Namespace) -> int:
         tile=tile(args.tile), self_ensemble=args.self_ensemble, memory_mb=args.memory_mb,
         runtime=args.runtime,
     )  # fmt: skip
-    limits = {"latency_ms": args.latency_ms, "memory_mb": args.memory_mb} if args.width is None else {}
-    budget = {name: value for name, value in limits.items() if value is not None}
+    limits = {"latency_ms": args.latency_ms, "memory_mb": args.memory_mb}
+    budget = {name: value for name, value in limits.items() if value is not None and args.width is None}
     if args.model is None:
-        say(_why(usual, args))
+        say(_why(usual, args.width, budget))
     output = args.output or beside(args.inputs, upscaler.scale)
     planned = plan_jobs(args.inputs, output, suffix=args.suffix, extension=args.format)
     jobs = [job for job in planned if args.overwrite or not job.target.exists()]
@@ -91,20 +92,17 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _why(name: str, args: argparse.Namespace) -> str:
+def _why(name: str, width: str | None, budget: Mapping[str, float]) -> str:
     """Which network is taken where none is named, at which width, and how another is chosen."""
     from srkd.networks.pretrained import PRETRAINED
 
-    limits = [f"{args.latency_ms:g} ms"] if args.latency_ms else []
-    limits += [f"{args.memory_mb:g} MiB"] if args.memory_mb else []
-    if args.width is not None:
-        width = f"width {args.width}, as asked"
-    elif limits:
-        width = f"the widest width within {' and '.join(limits)} on this machine"
-    else:
-        width = "full width, the best; --width 0.25 or --latency-ms T is faster"
+    units = {"latency_ms": "ms", "memory_mb": "MiB"}
+    limits = " and ".join(f"{value:g} {units[name]}" for name, value in budget.items())
+    at = "full width, the best; --width 0.25 or --latency-ms T is faster"
+    if width or limits:
+        at = f"width {width}, as asked" if width else f"the widest width within {limits} on this machine"
     others = ", ".join(f"-m {other} for ×{scale}" for other, scale in PRETRAINED.items() if other != name)
     return (
         f"Network: {name}, the usual one of those that come with srkd (×{PRETRAINED[name]}, trained on clean "
-        f"photographs), at {width}. Others: {others}, -m FILE for your own."
+        f"photographs), at {at}. Others: {others}, -m FILE for your own."
     )

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 
 from srkd.evaluation.comparability import below_bicubic, reservations
-from srkd.evaluation.journal import Journal
+from srkd.evaluation.journal import Journal, plain
 from srkd.evaluation.lpips import PerceptualColumn
 from srkd.evaluation.models import Model, candidates, tabled_name, untrained_widths
 from srkd.evaluation.pipeline import Line, OnImage, Run
@@ -65,12 +65,16 @@ def benchmarks(
         A result for each protocol.
 
     Raises:
-        InputError: a width, a protocol, the tile or a name of a set does not fit.
+        InputError: a width, a protocol, the tile or a name of a set does not fit; or this would drop rows of a journal.
     """
     device, names = torch.device(device), [test_set.name for test_set in sets]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise InputError(f"two test sets are called {', '.join(twice)}; results are kept by name.")
     runners = candidates(models, protocols, widths=widths, device=device, tile=tile)
+    wanted = {(at.name, image, plain(who.model), who.width) for at in sets for image in at.images for who in runners}
+    for journal, protocol in zip(journals, protocols, strict=False):
+        columns = {*columns_of(protocol, lpips), *(["lpips"] if lpips else [])}
+        journal.keep(wanted, columns, str(protocol.record()["description"]))
     lines: list[Line] = []
     for at, protocol in enumerate(protocols):
         column = None if protocol.for_luma_networks else lpips

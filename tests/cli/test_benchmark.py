@@ -219,7 +219,7 @@ def test_ctrl_c_keeps_what_was_found(folder, checkpoint, tmp_path, monkeypatch, 
     command = ["benchmark", str(checkpoint), "--sets", str(folder), "-o", str(tmp_path / "x.json")]
     assert main(command) == 130
     partial = tmp_path / "x.partial.jsonl"
-    assert f"What was found is kept in {partial}" in capsys.readouterr().err
+    assert f"What was done is kept in {partial}" in capsys.readouterr().err
     assert partial.exists() and not (tmp_path / "x.json").exists()
     assert main(command) == 0
     assert "4 of 9 rows are from an earlier run" in capsys.readouterr().out and not partial.exists()

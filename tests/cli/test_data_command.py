@@ -123,7 +123,7 @@ def test_ctrl_c_keeps_what_came_and_the_next_call_goes_on(shelf, tmp_path, monke
     _, complaints = command.communicate(timeout=60)
     assert command.returncode == 130
     kept = part.stat().st_size
-    assert f"{kept:,} bytes are kept in {part}; the same command goes on from there." in complaints
+    assert f"What was done is kept in {part}; the same command goes on from there." in complaints
     assert "interrupted" in complaints
     shelf.stall_after = None
     subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, timeout=60)

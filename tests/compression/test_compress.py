@@ -106,7 +106,7 @@ def test_what_is_interrupted_goes_on(teacher, photos, tmp_path, monkeypatch, cap
     with monkeypatch.context() as patch:
         patch.setattr(module, stage, interrupted)
         assert main(command) == 130
-    assert "the same command goes on" in capsys.readouterr().out
+    assert "the same command goes on" in capsys.readouterr().err
     assert main(command) == 0
     assert "was begun before" in capsys.readouterr().out
     assert (tmp_path / "out" / "student_x2.pth").is_file()

@@ -9,6 +9,7 @@ from srkd.evaluation.protocols import protocol_of
 from srkd.evaluation.sets import find_set
 from srkd.evaluation.tables import write_result
 from srkd.imaging.files import read_image, write_image
+from srkd.types import InputError
 
 
 @pytest.fixture
@@ -102,10 +103,12 @@ def test_another_protocol_or_machine_makes_everything_anew_and_says_so(go, tmp_p
     assert journal.notice == "an earlier run's rows are computed anew: protocol, torch changed since."
 
 
-def test_a_file_of_something_else_is_no_hindrance(go, tmp_path):
+def test_a_file_of_something_else_is_replaced_only_if_told(go, tmp_path):
     (tmp_path / "y.json").write_text('{"schema": 1}')
     (tmp_path / "y.partial.jsonl").write_text("[1]\n{}\n")
-    assert reused(go()[0]) == [0]
+    with pytest.raises(InputError, match=r"y\.json is no result file"):
+        go()
+    assert reused(go(reuse=False)[0]) == [0]
 
 
 def test_rows_that_are_not_wanted_again_are_computed(go, tmp_path):

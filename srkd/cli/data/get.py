@@ -13,7 +13,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from srkd.cli.display import bar, complain, say, show_table
+from srkd.cli.display import bar, kept_in, say, show_table
 
 if TYPE_CHECKING:
     from srkd.data.published import ImageSet
@@ -39,18 +39,11 @@ def run(args: argparse.Namespace) -> int:
     wanted = [source_named(name, known) for name in args.names]
     downloads = home("archives")
     for each in wanted:
-        with bar("") as progress:
-            try:
-                folder, made = get_set(
-                    each,
-                    args.output or datasets_root(),
-                    downloads,
-                    mirror=mirror_of("archives"),
-                    progress=lambda what, done, total: progress(done, total, what),
-                )
-            except KeyboardInterrupt:
-                complain(f"what has arrived is kept in {downloads}; the same command goes on from there.")
-                raise
+        with kept_in(downloads), bar("") as progress:
+            folder, made = get_set(
+                each, args.output or datasets_root(), downloads, mirror=mirror_of("archives"),
+                progress=lambda what, done, total: progress(done, total, what),
+            )  # fmt: skip
         say(
             str(folder),
             f"  {'made' if made else 'it was there already'}: {count_images(folder)} images",

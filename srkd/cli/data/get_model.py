@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from srkd.cli.display import bar, complain, say, show_table
+from srkd.cli.display import bar, kept_in, say, show_table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,14 +32,8 @@ def run(args: argparse.Namespace) -> int:
         show_table(table)
         return 0
     source, folder = source_named(args.name, models), args.output or home("models")
-    try:
-        with bar(source.file) as progress:
-            fetched = fetch(source, folder, mirror=mirror_of("models"), progress=progress)
-    except KeyboardInterrupt:
-        part = folder / f"{source.file}.part"
-        if part.exists():
-            complain(f"{part.stat().st_size:,} bytes are kept in {part}; the same command goes on from there.")
-        raise
+    with kept_in(folder / f"{source.file}.part"), bar(source.file) as progress:
+        fetched = fetch(source, folder, mirror=mirror_of("models"), progress=progress)
     by = source.verified_by
     say(
         str(fetched.path),
