@@ -23,9 +23,9 @@ SOURCES = sorted((ROOT / "srkd").rglob("*.py"))
 HEAVY = {"basicsr", "cv2", "kornia", "numpy", "pydantic", "scipy", "skimage", "spandrel", "torch", "torchvision"}
 MOST_LINES_OF_A_FILE = 350
 MOST_LINES_OF_CODE = {  # by room: docs/decisions/0004-size-of-the-package.md
-    "evaluation": 2_900,
-    "inference": 2_010,
-    "cli": 1_785,
+    "evaluation": 2_930,
+    "inference": 1_910,
+    "cli": 1_760,
     "options": 1_100,
     "engine": 2_710,
     "data": 2_150,

@@ -137,8 +137,10 @@ def open_source(
         InputError: the checkpoint is not valid.
     """
     weights = read_weights(path)
-    given = {name: text for name, text in (("training_set", training_set), ("data_licence", data_licence)) if text}
-    return Source(network_of(weights, options), Path(path), **{**history_of(weights), **given})
+    told = history_of(weights)
+    told["training_set"] = training_set or told["training_set"]
+    told["data_licence"] = data_licence or told["data_licence"]
+    return Source(network_of(weights, options), Path(path), **told)
 
 
 def export(
