@@ -3,9 +3,9 @@
 onnxruntime's static quantisation (QDQ): weights with one scale an output channel, activations with one a tensor. What
 lies between the convolutions stays in floating point, so the sum of residuals gathers no rounding. Nearly all of the
 loss comes from the ends: a residual block adds a thousandth of a dB, but the first convolution, the one before the long
-skip, the upsampler and the last one write 8-bit values that go into the picture as they are. So which of the cheap ones
-there stay in floating point is tried, and decided by PSNR on photographs that the calibration did not see; which ranges
-are taken, by the distance from the pictures in floating point, which tells them apart more clearly.
+skip, the upsampler and the last one write 8-bit values that go into the picture as they are. So some of those stay in
+floating point: the ones whose noise is large for the multiply-adds that they cost. Noise is the distance from the
+pictures in floating point, of photographs that the calibration did not see; the ranges are chosen by it, too.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
@@ -44,7 +43,7 @@ PHOTOGRAPHS = (
     *("motorcycle_right.png", "retina.jpg", "rocket.jpg"),
 )
 _RANGES = {"largest values": 100.0, "percentile 99.999": 99.999}  # narrower ones cut what sharper pictures have
-_SAME = 0.003  # dB: an integer convolution is worth more than such a gain
+_WORTH = 0.05  # of the noise's power: a convolution that causes less of it is one of integers
 _QUANTISED = ["Conv", "Relu"]  # a ReLU is the lower end of the range of the convolution before it
 _SHARE = 0.8  # of the multiply-adds that are done in integers at least
 _ENDS = 4  # the first convolution and so many of the last may stay in floating point
@@ -145,22 +144,21 @@ def quantise(graph: Path, path: Path, how: Int8, *, scale: int, channels: int) -
         log.info("int8: %s", found)
         return found
 
-    cheapest = sorted(dict.fromkeys([*names[: -_ENDS - 1 : -1], names[0]]), key=multi_adds.__getitem__)
-    sums = accumulate(map(multi_adds.__getitem__, cheapest))
-    kept = [name for name, taken in zip(cheapest, sums, strict=True) if taken <= (1 - _SHARE) * whole]
-    best = min((attempt(ranges, kept) for ranges in _RANGES), key=lambda found: found.noise)
-    allowed = best.loss + _SAME
-    for name in reversed(kept):  # the most expensive first: into integers where that costs nothing
-        found = attempt(best.ranges, others := [other for other in kept if other != name])
-        if found.loss <= allowed:
-            best, kept = found, others
+    rounded = min((attempt(ranges, []) for ranges in _RANGES), key=lambda found: found.noise)
+    ends = dict.fromkeys([names[0], *names[-_ENDS:]])
+    gains = {name: 1 - (attempt(rounded.ranges, [name]).noise / rounded.noise) ** 2 for name in ends}
+    kept, left = list[str](), (1 - _SHARE) * whole
+    for name in sorted(gains, key=lambda name: gains[name] / multi_adds[name], reverse=True):
+        if gains[name] > _WORTH and multi_adds[name] <= left:
+            kept, left = [*kept, name], left - multi_adds[name]
+    best = attempt(rounded.ranges, kept)
     if best.loss > how.max_loss:
         more = "" if how.activations == 16 else ", or --activations 16"
         raise WorkError(
             f"int8 loses {best.loss:.3f} dB ({best}); allowed is {how.max_loss:g} (--max-loss). Try photographs like "
             f"those the network is for, with --calibrate FOLDER{more}."
         )
-    return attempt(best.ranges, kept)
+    return best
 
 
 def read_samples(folder: Path | tuple[Path, ...] | None, *, scale: int, channels: int) -> list[Sample]:
@@ -251,12 +249,12 @@ def _write(graph: Path, path: Path, ranges: Any, kept: Sequence[str], activation
     with quiet():
         quantizer = QDQQuantizer(model, per_channel, reduced, *kinds, ranges, [], [*kept], _QUANTISED, options)
         quantizer.quantize_model()
-    model = quantizer.model.model
-    integers = [node for node in model.graph.node if node.op_type == "Conv" and node.name not in kept]
+    nodes = quantizer.model.model.graph.node
+    integers = [node for node in nodes if node.op_type == "Conv" and node.name not in kept]
     written = {node.output[0] for node in integers}
-    for node in model.graph.node:
+    for node in nodes:
         for at, name in enumerate([] if node in integers else node.input):
             # the quantiser gives the 8 bits of a tensor to all who read it
             whole = name.removesuffix("_DequantizeLinear_Output")
             node.input[at] = name if whole in written else whole
-    onnx.save(model, path)
+    quantizer.model.save_model_to_file(str(path))  # which puts the nodes in order first

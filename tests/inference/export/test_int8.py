@@ -54,6 +54,7 @@ def test_only_convolutions_read_eight_bits(network, tmp_path):
     """Residuals are summed in floating point, and a ReLU is the range of the convolution before it."""
     written = export(network, tmp_path / "q.onnx", width=0.25, form=Form(int8=Int8(max_loss=0.6)))
     assert written.quantised is not None
+    onnx.checker.check_model(onnx.load(written.path), full_check=True)
     nodes = onnx.load(written.path).graph.node
     makers = {name: node for node in nodes for name in node.output}
     convolutions = [node for node in nodes if node.op_type == "Conv"]
