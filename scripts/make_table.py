@@ -286,16 +286,7 @@ def parts(folder: Path) -> str:
 def methods_chart() -> str:
     """The picture of `against_controls`: a dot and an interval for each method."""
     rows = [
-        Interval(
-            item.arm.partition("@")[0].partition(" (")[0],
-            item.arm,
-            item.difference.mean,
-            item.difference.low,
-            item.difference.high,
-            item.seeds.differences if item.seeds else (),
-            number,
-            item.verdict == "better",
-        )
+        Interval(item.arm.partition("@")[0].partition(" (")[0], item, number, item.arm)
         for number, item in enumerate(against_controls(RESULTS / "distillation_x4_cpu-evening"))
         if item.difference
     ]

@@ -193,7 +193,8 @@ def short_number(value: float) -> str:
 
 _ESCAPES = str.maketrans(
     {sign: rf"\{sign}" for sign in "&%$#_{}"}
-    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "×": r"$\times$"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--"}
+    | {"×": r"$\times$", "±": r"$\pm$"}
 )
 
 

@@ -34,7 +34,7 @@ def paper_table(arms: Sequence[Arm], sets: Sequence[str], metrics: Sequence[tupl
     for at, (arm, row) in enumerate(zip([*apart, *others], values, strict=True)):
         if at in (0, len(apart)):
             lines.append(r"\midrule")
-        texts = [_text(metric, own) for own, (*_, metric) in zip(row, columns, strict=True)]
+        texts = [escaped(metric.plus_minus(own)) for own, (*_, metric) in zip(row, columns, strict=True)]
         if at >= len(apart):
             texts = [
                 bold(text) if text.partition(" ")[0] == top else text for text, top in zip(texts, best, strict=True)
@@ -43,18 +43,10 @@ def paper_table(arms: Sequence[Arm], sets: Sequence[str], metrics: Sequence[tupl
     return "\n".join([f"% {note}", *lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
-def _text(metric: Metric, means: Sequence[float]) -> str:
-    """`32.10`, `32.10 $\\pm$ 0.02` of several runs, or – for none."""
-    if not means:
-        return "--"
-    spread = f" $\\pm$ {metric.text(statistics.stdev(means))}" if len(means) > 1 else ""
-    return f"{metric.text(statistics.fmean(means))}{spread}"
-
-
 def _best(metric: Metric, column: Sequence[Sequence[float]]) -> str | None:
     """The best mean of a column as it is shown; None where there is none."""
     means = [statistics.fmean(own) for own in column if own]
-    return metric.text((min if metric.lower_better else max)(means)) if means else None
+    return metric.text(metric.best(means)) if means else None
 
 
 def _row(texts: Sequence[str]) -> str:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from srkd.atomic import atomic_write_text
 from srkd.evaluation.compare import Comparison
 from srkd.evaluation.result import BICUBIC
-from srkd.evaluation.statistics import LEAST, LEVEL, Estimate, Spread, deviation, power, seeds_needed
+from srkd.evaluation.statistics import LEAST, LEVEL, Estimate, Spread, power, seeds_needed
 from srkd.metrics.metric import Metric
 from srkd.table import Cell, Column, Table, table
 from srkd.types import InputError
@@ -42,7 +41,7 @@ def sentence(item: Comparison) -> str:
 
 def power_sentence(item: Comparison, effect: float) -> str:
     """How likely `effect` is to be shown with these seeds and images, and how many seeds would do."""
-    start = f"{item.set}: {item.arm} and {item.baseline}: "
+    start = f"{item.set}: {_pair(item)}: "
     by = item.kind.with_unit(f"{effect:g}")
     if item.spread is None:
         return f"{start}the power is not known: it takes two images and two seeds of both."
@@ -64,25 +63,15 @@ _PAIRED = {
 
 def notes(comparisons: Sequence[Comparison]) -> list[str]:
     """What must be known beside the verdicts, each thing once."""
-    lacking, infinite, paired = (defaultdict[str, dict[str, None]](dict) for _ in range(3))
-    single: dict[str, None] = {}
-    largest = 0
-    for item in comparisons:
-        pair = f"{item.arm} and {item.baseline}"
-        lacking[pair] |= dict.fromkeys(item.left_out)
-        if item.verdict == "identical":
-            continue
-        infinite[f"{pair}: {item.metric}"] |= dict.fromkeys(item.infinite)
-        if item.seeds:
-            paired[item.seeds.pairing][pair] = None
-            sides = ((item.baseline, item.seeds.baseline), (item.arm, item.seeds.arm))
-            single |= {label: None for label, runs in sides if len(runs) == 1 and label != BICUBIC}
-            largest = max(largest, item.looks)
-    found = [f"{at}: left out, as one side lacks it: {_listed(names)}" for at, names in lacking.items() if names]
+    different = [item for item in comparisons if item.verdict != "identical"]
+    lacking = _by((_pair(item), item.left_out) for item in comparisons)
+    infinite = _by((f"{_pair(item)}: {item.metric}", item.infinite) for item in different)
+    paired = _by((item.seeds.pairing, [_pair(item)]) for item in different if item.seeds)
+    single = dict.fromkeys(label for item in different for label in one_run(item))
+    largest = max((item.looks for item in different if item.seeds), default=0)
+    found = [f"{at}: left out, as one side lacks it: {_listed(names)}" for at, names in lacking.items()]
     found += [
-        f"{at} is infinite for {_listed(names)}: in the sign test, but in no mean"
-        for at, names in infinite.items()
-        if names
+        f"{at} is infinite for {_listed(names)}: in the sign test, but in no mean" for at, names in infinite.items()
     ]
     found += [f"{text}: {_listed(paired[kind])}" for kind, text in _PAIRED.items() if kind in paired]
     if single:
@@ -98,6 +87,21 @@ def notes(comparisons: Sequence[Comparison]) -> list[str]:
     return found
 
 
+def _by(found: Iterable[tuple[str, Sequence[str]]]) -> dict[str, list[str]]:
+    """What belongs to each name, each once; without names that nothing belongs to."""
+    groups: dict[str, dict[str, None]] = {}
+    for name, own in found:
+        if own:
+            groups.setdefault(name, {}).update(dict.fromkeys(own))
+    return {name: list(own) for name, own in groups.items()}
+
+
+def one_run(item: Comparison) -> list[str]:
+    """The arms that a comparison has one run of, though another seed would give another network."""
+    sides = ((item.baseline, item.seeds.baseline), (item.arm, item.seeds.arm)) if item.seeds else ()
+    return [label for label, runs in sides if len(runs) == 1 and label != BICUBIC and item.verdict != "identical"]
+
+
 def table_of(comparisons: Sequence[Comparison]) -> Table:
     """A row for each comparison."""
     kind, name = comparisons[0].kind, comparisons[0].metric.upper()
@@ -108,7 +112,7 @@ def table_of(comparisons: Sequence[Comparison]) -> Table:
         (Column("baseline", "name"), lambda item: item.baseline),
         (Column("difference", unit=kind.unit), lambda item: item.difference and _signed(item.difference.mean, kind)),
         (Column("95 % interval"), lambda item: interval_text(item.difference, kind)),
-        (Column("verdict", "name"), lambda item: item.verdict),
+        (Column("verdict", "name"), lambda item: f"{item.verdict}{' (one run)' if one_run(item) else ''}"),
         (Column(name, "optional", digits=kind.digits), lambda item: item.means and item.means[1]),
         (Column(f"{name} of baseline", "optional", digits=kind.digits), lambda item: item.means and item.means[0]),
         *([seeds] if any(map(seed_by_seed, comparisons)) else []),
@@ -124,7 +128,7 @@ def seed_by_seed(item: Comparison) -> str:
         return ""
     if item.seeds.differences:
         return " ".join(f"{value:+.{item.kind.digits}f}" for value in item.seeds.differences)
-    return " against ".join(_plus_minus(runs, item.kind) for runs in (item.seeds.arm, item.seeds.baseline))
+    return " against ".join(map(item.kind.plus_minus, (item.seeds.arm, item.seeds.baseline)))
 
 
 def comparison_path(path: Path) -> Path:
@@ -178,12 +182,10 @@ class Answer:
 
     def to_json(self) -> str:
         """`{schema, kind: comparison, protocol, comparisons, notes}`; each has the keys of `Comparison`, and `text`."""
-        entries = [{**asdict(item), "text": text} for item, text in zip(self.comparisons, self.verdicts, strict=True)]
+        entries = [{**asdict(item), "text": sentence(item)} for item in self.comparisons]
         if self.effect is not None:
-            entries = [
-                {**entry, "power": _power(item.spread, self.effect)}
-                for entry, item in zip(entries, self.comparisons, strict=True)
-            ]
+            for entry, item in zip(entries, self.comparisons, strict=True):
+                entry["power"] = _power(item.spread, self.effect)
         head = {"schema": SCHEMA, "kind": "comparison", "protocol": self.protocol}
         content = {**head, "comparisons": entries, "notes": self.notes}
         return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
@@ -234,6 +236,8 @@ def _clauses(item: Comparison) -> list[str]:
     estimate, finite = item.difference, item.n - len(item.infinite)
     if text := seed_by_seed(item):
         clauses.append(f"seed by seed {text}" if item.seeds and item.seeds.differences else text)
+    if single := one_run(item):
+        clauses.append(f"from one run of {' and '.join(single)}")
     if finite < FEW:
         clauses.append(f"{'one image is' if finite == 1 else f'{finite} images are'} few (below {FEW})")
     counts = [len(item.seeds.arm), len(item.seeds.baseline)] if item.seeds else [0]
@@ -251,14 +255,12 @@ def _clauses(item: Comparison) -> list[str]:
     return clauses
 
 
-def _plus_minus(values: Sequence[float], kind: Metric) -> str:
-    spread = deviation(values)
-    middle = kind.text(sum(values) / len(values))
-    return middle if spread is None else f"{middle} ± {kind.difference(spread)}"
-
-
 def _signed(value: float, kind: Metric) -> str:
     return ("+" if value > 0 else "") + kind.difference(value)
+
+
+def _pair(item: Comparison) -> str:
+    return f"{item.arm} and {item.baseline}"
 
 
 def _images(number: int) -> str:

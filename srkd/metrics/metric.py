@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable
+import statistics
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -38,6 +39,12 @@ class Metric:
     def difference(self, value: float) -> str:
         """A difference: small ones with two digits that mean something."""
         return f"{value:.{self.digits}f}" if value == 0 or abs(value) >= 10 ** (1 - self.digits) else f"{value:.2g}"
+
+    def plus_minus(self, values: Sequence[float]) -> str:
+        """`32.10 ± 0.02`: the mean and the standard deviation (n − 1) of several values; – for none."""
+        if len(values) < 2 or not all(map(math.isfinite, values)):
+            return self.text(statistics.fmean(values) if values else None)
+        return f"{self.text(statistics.fmean(values))} ± {statistics.stdev(values):.{self.digits}f}"
 
     def best(self, values: Iterable[float]) -> float:
         """The best of one or more values."""

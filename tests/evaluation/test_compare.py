@@ -54,7 +54,7 @@ def test_a_small_example_by_hand():
     assert found.verdict == "no difference shown" and found.p == pytest.approx(0.0741799, abs=1e-6)
     assert sentence(found) == (
         "Set5: no difference shown between b and a: +0.200 dB (95 % interval -0.048 … 0.448, 3 images); "
-        "3 images are few (below 20); yet better on all 3."
+        "from one run of a and b; 3 images are few (below 20); yet better on all 3."
     )
 
 
@@ -63,7 +63,9 @@ def test_a_shift_of_a_twentieth_is_found_both_ways():
     low, high = arm("a", {"B100": a}), arm("b", {"B100": b})
     assert one(low, high).verdict == "better" and one(high, low).verdict == "worse"
     assert sentence(one(low, high)).startswith("B100: b is better than a by 0.0")
-    assert "100 images)." in sentence(one(low, high)) and "worse than b by 0.0" in sentence(one(high, low))
+    assert "100 images); from one run of a and b." in sentence(one(low, high)) and "worse than b by 0.0" in sentence(
+        one(high, low)
+    )
 
 
 def test_verdicts_are_right_as_often_as_they_say():
@@ -139,7 +141,7 @@ def test_images_of_one_side_are_left_out_and_named():
     assert found.n == 1 and found.means == (31, 31.5) and found.difference.low is None
     assert found.left_out == ["Set5/x", "Set5/z", "Set14"]
     assert notes([found])[0] == "b and a: left out, as one side lacks it: Set5/x, Set5/z, Set14"
-    assert sentence(found).endswith("+0.500 dB (no interval, 1 image); one image is few (below 20).")
+    assert sentence(found).endswith("(no interval, 1 image); from one run of a and b; one image is few (below 20).")
 
 
 def test_an_image_that_one_run_lacks_is_left_out_of_all():
@@ -246,8 +248,12 @@ def test_one_run_is_said_to_be_one():
     found = one(a, b)
     assert found.seeds.pairing == "one run" and found.verdict == "better" and found.spread is None
     assert "one run of a, b: this compares trained networks" in "".join(notes([found]))
+    assert "| better (one run) |" in table_of([found]).markdown() and "; from one run of a and b" in sentence(found)
     several = arm("b", *runs([0.2, 0.25, 0.3], 2))
-    assert "one run" not in "".join(notes([one(arm("bicubic", *runs([0], 1)), several)]))
+    of_several = one(arm("bicubic", *runs([0], 1)), several)
+    assert "one run" not in "".join(notes([of_several])) + table_of([of_several]).markdown() + sentence(of_several)
+    same = one(a, a)
+    assert "one run" not in table_of([same]).markdown() + sentence(same)
     assert one(a, several).difference.basis == "seeds" and one(a, several).seeds.differences == []
 
 

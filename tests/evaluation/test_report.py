@@ -20,14 +20,16 @@ from PIL import Image
 from reports import HOSTILE, result_file, tiny_report
 
 from srkd.cli import main
+from srkd.evaluation.compare import Comparison, Seeds
 from srkd.evaluation.report.charts import Axis, Interval, Point, Series, chart, intervals, standalone
 from srkd.evaluation.report.curves import Run, read_run, thinned
 from srkd.evaluation.report.figures import training
 from srkd.evaluation.report.gather import gather, short_names
 from srkd.evaluation.report.pictures import choose_images
 from srkd.evaluation.result import Row
+from srkd.evaluation.statistics import Estimate, Signs
 from srkd.imaging.crops import Window, best_window, captioned, cut, difference, heat, side_by_side
-from srkd.metrics.metric import metric_of
+from srkd.metrics.metric import Metric, metric_of
 from srkd.types import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -372,7 +374,31 @@ def test_where_the_lower_end_of_a_bar_has_no_logarithm_the_point_is_without_one(
 
 
 def test_intervals_stand_at_their_numbers():
-    rows = [Interval("a<", "a", 0.5, 0.25, 0.75, (0.4, 0.6), 0, True), Interval("b", "b", -0.5, None, None)]
+    def compared(mean, low, high, seeds, verdict):
+        found, of = Estimate(mean, low, high, 0.01, "seeds"), Seeds("recorded", [0, 1], [30, 30], [31, 31], seeds)
+        return Comparison(
+            "S",
+            "z",
+            "a",
+            "psnr",
+            9,
+            (30, 31),
+            found,
+            Signs(9, 0, 0, 0.01),
+            of,
+            None,
+            0.01,
+            1,
+            verdict,
+            [],
+            [],
+            Metric(),
+        )
+
+    rows = [
+        Interval("a<", compared(0.5, 0.25, 0.75, [0.4, 0.6], "better"), 0),
+        Interval("b", compared(-0.5, None, None, [], "no difference shown")),
+    ]
     svg = ET.fromstring(intervals(rows, "dB", title="t", zero="control").svg)
     marks = [float(re.search(r"\((.*?),", e.get("transform"))[1]) for e in svg.iter("path") if e.get("class") == "mark"]
     (bar,) = [re.match(r"M(.*?),.*H(.*)", e.get("d")).groups() for e in svg.iter("path") if e.get("class") == "bar"]

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
+from srkd.evaluation.compare import Comparison
 from srkd.evaluation.report.markup import rendered
 
 _WIDTH, _HEIGHT = 440, 300
@@ -88,18 +89,25 @@ class Axis:
         return value is not None and math.isfinite(value) and (value > 0 or not self.log)
 
 
-@dataclass(frozen=True)
-class Interval:
-    """One row of `intervals`: a difference with its interval, and those of the seeds; `arm` is for filters."""
+class Interval(NamedTuple):
+    """One row of `intervals`: a comparison that has a difference, under a name; `arm` is for filters."""
 
     name: str
-    arm: str
-    mean: float
-    low: float | None
-    high: float | None
-    seeds: Sequence[float] = ()
+    item: Comparison
     style: int | None = None
-    shown: bool = False
+    arm: str = ""
+
+    @property
+    def seeds(self) -> Sequence[float]:
+        """The differences seed by seed."""
+        return self.item.seeds.differences if self.item.seeds else ()
+
+    @property
+    def values(self) -> list[float]:
+        """All that must have a place: the mean, its interval, the seeds, and 0."""
+        found = self.item.difference
+        ends = (found.mean, found.low, found.high) if found else ()
+        return [0.0, *(value for value in ends if value is not None), *self.seeds]
 
 
 class _Scale:
@@ -161,13 +169,13 @@ def chart(
 def intervals(rows: Sequence[Interval], axis: str, *, title: str, zero: str, beside: str = "") -> Figure:
     """A dot and an interval for each row, its seeds as faint points, around a line at 0 called `zero`.
 
-    A row that is `shown` is in bold.
+    A row whose difference is shown is in bold.
     """
     if not rows:
         return Figure(title)
     left = 24 + round(7.2 * max(len(row.name) for row in rows))
     wide, high = left + 260, _TOP + 14 + _ROW * len(rows) + _BOTTOM
-    ends = [value for row in rows for value in (0.0, row.mean, row.low, row.high, *row.seeds) if value is not None]
+    ends = [value for row in rows for value in row.values]
     across = _Scale(Axis(axis), ends, left, wide - _RIGHT)
     across.low = min(across.low, min(ends) - 0.04 * (across.high - across.low))
     values = {"rows": rows, "across": across, "zero": zero, "title": title + beside}

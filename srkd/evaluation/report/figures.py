@@ -33,18 +33,9 @@ def difference_charts(results: Gathered) -> list[Figure]:
     found: list[Figure] = []
     for name in results.sets:
         rows = [
-            Interval(
-                name=results.label(arm),
-                arm=arm.name,
-                mean=item.difference.mean,
-                low=item.difference.low,
-                high=item.difference.high,
-                seeds=item.seeds.differences if item.seeds else (),
-                style=results.styles[arm.name],
-                shown=item.verdict in ("better", "worse"),
-            )
+            Interval(results.label(arms[item.arm]), item, results.styles[arms[item.arm].name], arms[item.arm].name)
             for item in results.comparisons
-            if item.set == name and item.difference and (arm := arms[item.arm])
+            if item.set == name and item.difference
         ]
         if rows:
             title = f"Difference to {zero} on {name}"
@@ -62,11 +53,9 @@ def cost_charts(results: Gathered) -> list[Figure]:
         line = (results.baseline, level) if level is not None and math.isfinite(level) else None
         for what in _COSTS:
             series = [_over_cost(results, name, test_set, what) for name in names]
-            title, axes = (
-                f"{quality} on {test_set} over {what}",
-                (Axis(what, log=True), Axis(f"{quality} on {test_set}")),
-            )
-            found.append(chart(series, *axes, title=title, beside=_IN_TABLE, level=line)._replace(set=test_set))
+            across, up = Axis(what, log=True), Axis(f"{quality} on {test_set}")
+            drawn = chart(series, across, up, title=f"{up.label} over {what}", beside=_IN_TABLE, level=line)
+            found.append(drawn._replace(set=test_set))
     return found
 
 
@@ -92,15 +81,11 @@ def gain_charts(results: Gathered) -> list[Figure]:
     found: list[Figure] = []
     axes = Axis(f"{results.headline.upper()} of {results.baseline}"), Axis(f"gain over {results.baseline}")
     for name in results.sets:
-        base = results.models[results.baseline][0].by_image(name, results.headline)
         series: list[Series] = []
         for arm in (arm for arm in results.arms if arm.name != results.baseline):
-            own = arm.by_image(name, results.headline)
-            gains = {image: own[image] - base[image] for image in own if image in base}
             points = [
-                Point(base[image], gain, hint=f"{image}, {results.label(arm)}: {gain:+.3f}", image=image)
-                for image, gain in gains.items()
-                if math.isfinite(base[image]) and math.isfinite(gain)
+                Point(base, gain, hint=f"{image}, {results.label(arm)}: {gain:+.3f}", image=image)
+                for image, (base, gain) in results.gains(arm, results.models[results.baseline][0], name).items()
             ]
             series.append(Series(arm.name, points, results.styles[arm.name]))
         title = f"Gain over {results.baseline} for each image of {name}"
@@ -121,20 +106,20 @@ def training(runs: Sequence[Run], styles: Mapping[str, int | None]) -> list[tupl
     Losses, where all are positive, are by their logarithm.
     """
     arms = training_arms(runs, styles)
-    validation: dict[str, dict[tuple[str, str], list[Points]]] = {}
-    losses: dict[str, dict[tuple[str, str], list[Points]]] = {}
+    curves: dict[str, dict[tuple[str, object], list[Points]]] = {}  # of a chart, by arm and width
     for run in runs:
         for (test_set, metric, width), points in run.validation.items():
-            own = validation.setdefault(f"{metric.upper()} on {test_set} (validation)", {})
-            own.setdefault((arm_of(run.name), "" if width == 1 else f"{width:.4g}"), []).append(points)
+            own = curves.setdefault(f"{metric.upper()} on {test_set} (validation)", {})
+            own.setdefault((arm_of(run.name), width), []).append(points)
+    validation = set(curves)
+    for run in runs:
         for name, points in run.losses.items():
             loss, _, width = name.partition("@")
-            own = losses.setdefault(loss, {})
-            own.setdefault((arm_of(run.name), f"{float(width):.4g}" if width else ""), []).append(points)
+            curves.setdefault(loss, {}).setdefault((arm_of(run.name), width), []).append(points)
     found: list[tuple[str, Axis, list[Series]]] = []
-    for heading, curves in (*validation.items(), *losses.items()):
+    for heading, of in curves.items():
         few = heading in validation
-        series = [_over_time(arm, own, arms[arm][1], marks=few) for (arm, _), own in curves.items()]
+        series = [_over_time(arm, own, arms[arm][1], marks=few) for (arm, _), own in of.items()]
         log = all(point.y > 0 for one in series for point in one.points)
         found.append((heading, Axis(heading.split(" on ")[0]) if few else Axis(f"{heading}, raw", log=log), series))
     return found

@@ -12,7 +12,6 @@ from typing import Any
 from srkd.evaluation.arms import Arm, pairs, read_arms
 from srkd.evaluation.compare import Comparison, check_protocols, compare
 from srkd.evaluation.result import BICUBIC, Failure, Result, Row
-from srkd.evaluation.statistics import deviation
 from srkd.metrics.metric import Metric
 from srkd.types import InputError
 
@@ -51,12 +50,11 @@ class Gathered:
         """What a column is."""
         return next((file.metrics[name] for file in self.files if name in file.metrics), self.files[0].metric(name))
 
-    def plus_minus(self, arm: Arm, test_set: str, name: str) -> str:
-        """The mean of a column over a set as it is shown, with the standard deviation over the runs."""
-        metric, means = self.metric(name), arm.means(test_set, name)
-        spread = deviation(means) if means and all(map(math.isfinite, means)) else None
-        beside = "" if spread is None else f" ± {spread:.{metric.digits}f}"
-        return metric.text(arm.mean(test_set, name)) + beside
+    def gains(self, arm: Arm, over: Arm, test_set: str) -> dict[str, tuple[float, float]]:
+        """For each image of a set the headline metric of `over` and the arm's difference to it, both finite."""
+        own, base = (one.by_image(test_set, self.headline) for one in (arm, over))
+        found = {image: (base[image], own[image] - base[image]) for image in own if image in base}
+        return {image: pair for image, pair in found.items() if all(map(math.isfinite, pair))}
 
     def lines(self, arm: Arm, test_set: str) -> list[tuple[Row, list[tuple[Metric, float | None]]]]:
         """Of each image of a set the first run's row, and of each column the mean over the runs."""

@@ -160,11 +160,8 @@ def _extremes(results: Gathered) -> list[Extremes]:
     sign = -1 if results.metric(results.headline).lower_better else 1
     found: list[Extremes] = []
     for name in results.sets:
-        base = control.by_image(name, results.headline)
         for arm in (arm for arm in results.arms if arm is not control):
-            own = arm.by_image(name, results.headline)
-            gains = {image: own[image] - base[image] for image in own if image in base}
-            gains = sorted((sign * gain, image) for image, gain in gains.items() if math.isfinite(gain))
+            gains = sorted((sign * gain, image) for image, (_, gain) in results.gains(arm, control, name).items())
             texts = [f"{image} {sign * gain:+.3f}" for gain, image in gains]
             if texts:
                 behind = sum(gain < 0 for gain, _ in gains)
