@@ -78,7 +78,16 @@ def benchmarks(
     lines: list[Line] = []
     for at, protocol in enumerate(protocols):
         column = None if protocol.for_luma_networks else lpips
-        result = _begun(models, sets, protocol, device, tile, lpips)
+        result = Result(
+            protocol.record(),
+            [{"name": BICUBIC}, *(_record(model, protocol) for model in models)],
+            {**environment(str(device)), "precision": "fp32", "sources": sources()},
+            sets=[{"name": s.name, "origin": s.origin, "images": len(s.images), "stamp": s.stamp} for s in sets],
+            tile=tile,
+            lpips=lpips.record if lpips else None,
+            missing={"lpips": f"protocol {protocol.name} has no RGB images"} if lpips and not column else {},
+            metrics=protocol.kinds(),
+        )
         journal = journals[at] if journals else None
         earlier = journal.begin(result, columns_of(protocol, lpips)) if journal else []
         lines.append(Line(protocol, result, column, journal, {key_of(row): row for row in earlier}))
@@ -87,14 +96,11 @@ def benchmarks(
     for protocol, result, _, journal, _ in lines:
         if journal:
             result.timing["earlier"] = journal.earlier
-        for test_set in sets:
-            count = len(test_set.images)
-            result.summary += [
-                summarise(
-                    result.rows, test_set.name, count, at.model, at.width, at.params, at.multi_adds, at.peak_bytes
-                )
-                for at in runners
-            ]
+        result.summary += [
+            summarise(result.rows, test_set.name, len(test_set.images), at.model, at.width, **at.costs)
+            for test_set in sets
+            for at in runners
+        ]
         trained = {tabled_name(model, protocol): model.trained_widths() for model in models}
         approximate = [] if tile == 0 else sorted({runner.model for runner in runners if not runner.bounded})
         result.warnings += untrained_widths(models, widths)
@@ -106,32 +112,6 @@ def benchmarks(
 def columns_of(protocol: Protocol, lpips: PerceptualColumn | None) -> list[str]:
     """Names of the metrics that every row of a protocol has."""
     return [*protocol.columns(), *(["lpips"] if lpips and not protocol.for_luma_networks else [])]
-
-
-def _begun(
-    models: Sequence[Model],
-    sets: Sequence[TestSet],
-    protocol: Protocol,
-    device: torch.device,
-    tile: int | str,
-    lpips: PerceptualColumn | None,
-) -> Result:
-    """A result that has no rows yet."""
-    return Result(
-        protocol.record(),
-        [{"name": BICUBIC}, *(_record(model, protocol) for model in models)],
-        {**environment(str(device)), "precision": "fp32", "sources": sources()},
-        sets=[
-            {"name": test_set.name, "origin": test_set.origin, "images": len(test_set.images), "stamp": test_set.stamp}
-            for test_set in sets
-        ],
-        tile=tile,
-        lpips=lpips.record if lpips else None,
-        missing={"lpips": f"protocol {protocol.name} has no RGB images"}
-        if lpips and protocol.for_luma_networks
-        else {},
-        metrics=protocol.kinds(),
-    )
 
 
 def _record(model: Model, protocol: Protocol) -> dict[str, Any]:

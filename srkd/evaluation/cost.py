@@ -113,14 +113,8 @@ def cost(
 
 def to_json(rows: Sequence[Cost], machine: Mapping[str, Any]) -> dict[str, Any]:
     """`{schema, kind: cost, convention, environment, precision, rows}` for a JSON file."""
-    head = {
-        "schema": 1,
-        "kind": "cost",
-        "convention": CONVENTION,
-        "environment": dict(machine),
-        "precision": _arithmetic(rows, machine),
-    }
-    return {**head, "rows": [asdict(row) for row in rows]}
+    how = {"convention": CONVENTION, "environment": dict(machine), "precision": _arithmetic(rows, machine)}
+    return {"schema": 1, "kind": "cost", **how, "rows": [asdict(row) for row in rows]}
 
 
 def table_of(rows: Sequence[Cost]) -> Table:

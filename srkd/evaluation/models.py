@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
@@ -85,18 +85,15 @@ class Candidate:
         model: its name, with a plus where it is run with self-ensemble.
         width: share of the channels.
         upscale: runs it.
-        params: parameters at this width.
-        multi_adds: of one pass for a 1280 × 720 output; None where they cannot be counted.
-        peak_bytes: weights, and tensors alive at once while such an image is made in one piece; None as above.
+        costs: `params` at this width; `multi_adds` of one pass for a 1280 × 720 output; `peak_bytes`: weights, and
+            tensors alive at once while such an image is made in one piece. None: it cannot be counted.
         bounded: whether windows of an image give what the whole image gives.
     """
 
     model: str
     width: float
     upscale: Upscale
-    params: int
-    multi_adds: int | None
-    peak_bytes: int | None = None
+    costs: Mapping[str, int | None]
     bounded: bool = True
 
 
@@ -211,7 +208,7 @@ def candidates(
         InputError: a width or the tile is not valid, or a protocol is not for a network.
     """
     first = protocols[0]
-    found = [Candidate(BICUBIC, 1.0, bicubic(first.scale), 0, 0)]
+    found = [Candidate(BICUBIC, 1.0, bicubic(first.scale), {"params": 0, "multi_adds": 0})]
     black = first.prepare(np.zeros((8 * first.scale, 8 * first.scale, 3), np.uint8)).lq
     for model in models:
         if model.network is None:
@@ -228,8 +225,8 @@ def candidates(
             upscale(black)  # the first call pays for allocation and the choice of algorithms
             at = upscaler.network
             memory = peak_bytes(upscaler.ready(black), 720 * 1280 / at.scale**2)
-            cost = parameters(at), multi_adds_720p(at), memory
-            found.append(Candidate(tabled_name(model, first), width, upscale, *cost, at.receptive_field is not None))
+            costs = {"params": parameters(at), "multi_adds": multi_adds_720p(at), "peak_bytes": memory}
+            found.append(Candidate(tabled_name(model, first), width, upscale, costs, at.receptive_field is not None))
     return found
 
 

@@ -68,9 +68,9 @@ class Summary:
     n: int
     n_expected: int
     metrics: dict[str, float]
-    params: int | None
-    multi_adds: int | None
-    seconds: Seconds | None
+    params: int | None = None
+    multi_adds: int | None = None
+    seconds: Seconds | None = None
     peak_bytes: int | None = None
 
 
@@ -190,21 +190,17 @@ def mean(values: Sequence[float]) -> float:
 
 
 def summarise(
-    rows: Sequence[Row],
-    test_set: str,
-    n_expected: int,
-    model: str,
-    width: float,
-    params: int | None = None,
-    multi_adds: int | None = None,
-    peak_bytes: int | None = None,
+    rows: Sequence[Row], test_set: str, n_expected: int, model: str, width: float, **costs: int | None
 ) -> Summary:
-    """Means of the rows of one set that are of one model and width; an infinite PSNR makes the mean infinite."""
+    """Means of the rows of one set that are of one model and width; an infinite PSNR makes the mean infinite.
+
+    `costs`: what else is known of the model, by the names of `Summary`.
+    """
     own = [row for row in rows if (row.set, row.model, row.width) == (test_set, model, width)]
     metrics = {name: mean([row.metrics[name] for row in own]) for name in (own[0].metrics if own else ())}
     seconds = [row.seconds for row in own if row.seconds is not None]
-    cost = params, multi_adds, mean(seconds) if seconds else None, peak_bytes
-    return Summary(test_set, model, width, len(own), n_expected, metrics, *cost)
+    time = mean(seconds) if seconds else None
+    return Summary(test_set, model, width, len(own), n_expected, metrics, seconds=time, **costs)
 
 
 def flat(item: Row | Summary) -> dict[str, Any]:

@@ -214,7 +214,7 @@ def origin(run: Run) -> Path | None:
 def _painters(results: Gathered, protocol: Protocol, device: str, notes: list[str]) -> dict[tuple[str, float], Painter]:
     """What makes the pictures of each arm, by its name and width."""
     found: dict[tuple[str, float], Painter] = {}
-    gone: list[tuple[str, str]] = []
+    reasons: dict[str, list[str]] = {}  # the same for some, such as a plugin that is not there
     for model, arms in results.models.items():
         run = arms[0].runs[0]
         place = origin(run)
@@ -222,7 +222,7 @@ def _painters(results: Gathered, protocol: Protocol, device: str, notes: list[st
             if model == BICUBIC:
                 found[model, 1.0] = _by(bicubic(protocol.scale))
             elif place is None:
-                gone.append((model, str(run.record.get("path", "its file"))))
+                raise InputError("what was measured is not there any more.")
             elif place.is_dir():
                 found[model, 1.0] = _from_folder(place)
             else:
@@ -232,12 +232,8 @@ def _painters(results: Gathered, protocol: Protocol, device: str, notes: list[st
                     upscaler = upscaler_at(known, width, device=device, self_ensemble=protocol.self_ensemble)
                     found[model, width] = _by(with_upscaler(upscaler))
         except InputError as error:
-            again = any(note.endswith(str(error)[-60:]) for note in notes)  # the same plugin, say
-            notes.append(f"There are no pictures of {model}{' either.' if again else f': {error}'}")
-    if gone:
-        (model, path), *others = gone
-        also, are = (f" and {len(others)} other models", "and theirs are") if others else ("", "is")
-        notes.append(f"There are no pictures of {model}{also}: {path} {are} not there any more.")
+            reasons.setdefault(str(error), []).append(model)
+    notes += [f"There are no pictures of {', '.join(models)}: {reason}" for reason, models in reasons.items()]
     return found
 
 
