@@ -23,7 +23,7 @@ SOURCES = sorted((ROOT / "srkd").rglob("*.py"))
 HEAVY = {"basicsr", "cv2", "kornia", "numpy", "pydantic", "scipy", "skimage", "spandrel", "torch", "torchvision"}
 MOST_LINES_OF_A_FILE = 350
 MOST_LINES_OF_CODE = {  # by room: docs/decisions/0004-size-of-the-package.md
-    "evaluation": 2_930,
+    "evaluation": 2_870,
     "inference": 1_910,
     "cli": 1_760,
     "options": 1_100,

@@ -214,7 +214,7 @@ def origin(run: Run) -> Path | None:
 def _painters(results: Gathered, protocol: Protocol, device: str, notes: list[str]) -> dict[tuple[str, float], Painter]:
     """What makes the pictures of each arm, by its name and width."""
     found: dict[tuple[str, float], Painter] = {}
-    reasons: dict[str, list[str]] = {}  # the same for some, such as a plugin that is not there
+    reasons: dict[str, tuple[list[str], str]] = {}  # by their ends: some have the same, such as a plugin not loaded
     for model, arms in results.models.items():
         run = arms[0].runs[0]
         place = origin(run)
@@ -232,8 +232,8 @@ def _painters(results: Gathered, protocol: Protocol, device: str, notes: list[st
                     upscaler = upscaler_at(known, width, device=device, self_ensemble=protocol.self_ensemble)
                     found[model, width] = _by(with_upscaler(upscaler))
         except InputError as error:
-            reasons.setdefault(str(error), []).append(model)
-    notes += [f"There are no pictures of {', '.join(models)}: {reason}" for reason, models in reasons.items()]
+            reasons.setdefault(str(error)[-60:], ([], str(error)))[0].append(model)
+    notes += [f"There are no pictures of {', '.join(models)}: {reason}" for models, reason in reasons.values()]
     return found
 
 
