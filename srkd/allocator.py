@@ -17,12 +17,12 @@ _TOP_PAD = 256 * 2**20
 
 @functools.cache
 def tune_allocator() -> bool:
-    """Tell glibc to keep freed blocks and to grow its heap in large steps; whether it was done.
+    """Tell glibc to keep freed blocks and to grow its heap in large steps; returns whether it was done.
 
-    By default every activation of a megabyte or more is mapped, zeroed page by page, used once and unmapped: on a CPU
-    that is a third to a half of the time of a training step or a large image. The price is that the process keeps the
-    most it ever needed. It holds for the whole process, so a library does not do it by itself: the command line does,
-    programs call this function before their first tensor.
+    By default every activation of a megabyte or more is mapped, zeroed page by page, used once and unmapped. On a CPU
+    that takes a third to a half of the time of a training step or a large image. The price: the process keeps the
+    most memory it ever needed. It changes the whole process, so the library does not do it by itself. The command line
+    does; programs call this function before their first tensor.
 
     Other systems and C libraries, `SRKD_MALLOPT=0`, and an environment that tunes glibc itself (`GLIBC_TUNABLES`) are
     left alone.

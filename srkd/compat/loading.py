@@ -36,7 +36,7 @@ def network_in(weights: Weights, given: Mapping[str, Any] | None = None) -> Netw
 
 
 def load_network(path: str | Path, *, key: str | None = None, network: Mapping[str, Any] | None = None) -> Network:
-    """Load a network from a file with no option file: ready for inference, on the CPU.
+    """Load a network from its file alone, without an option file: ready for inference, on the CPU.
 
     Args:
         path: `.pth` or `.safetensors`, written by srkd, in a known dialect, or of an architecture that spandrel

@@ -120,7 +120,7 @@ def compress(
     say: Say = print,
     quiet: bool = False,
 ) -> Outcome:
-    """A smaller network that does what `teacher` does, within a budget: what `srkd compress` does, as a function.
+    """Make a smaller network that does what `teacher` does, within a budget; the same as `srkd compress`.
 
         srkd.compress("craft_x4.pth", "out", data="photos", latency_ms=30, minutes=20, formats=["onnx", "int8"])
 
@@ -128,15 +128,15 @@ def compress(
         teacher: a weight file of any network that srkd opens.
         out: the folder for everything; the same call goes on in it.
         data: photographs, in the folder or in folders in it.
-        latency_ms: for one image of `size` (height, width) on this machine.
-        parameters: of the network.
-        file_kb: of the smallest of its files, in units of 1024 bytes.
-        minutes: for the teacher's pictures and the training together.
+        latency_ms: time for one image of `size` (height, width) on this machine.
+        parameters: the most parameters the network may have.
+        file_kb: size of its smallest file, in units of 1024 bytes.
+        minutes: time for the teacher's pictures and the training together.
         formats: pth, safetensors, onnx, pt2, int8 (ONNX in 8-bit integers).
-        tests: folders or names of sets to measure on, beside the photographs that are held out.
+        tests: folders or names of sets to measure on, besides the photographs held out.
         device: where it trains.
-        max_loss: dB that int8 may lose.
-        say: told of each stage.
+        max_loss: the most dB that int8 may lose.
+        say: called with a line for each stage.
         quiet: the training shows no lines.
 
     Raises:

@@ -49,17 +49,17 @@ def train(
     on_step: OnStep | None = None,
     on_validation: OnValidation | None = None,
 ) -> Path:
-    """Train as `srkd train` does; returns the file of the trained network.
+    """Train as `srkd train` does; return the file of the trained network.
 
         srkd.train("options/demo/train.yml", "train.total_iter=200", on_validation=lambda n, found: print(n, found))
 
     Args:
         option_file: YAML.
-        overrides: assignments such as `train.optim_g.lr=1e-4`, put over the file in order.
+        overrides: assignments such as `train.optim_g.lr=1e-4`, applied to the file in order.
         auto_resume: go on from the newest training state of the experiment, if there is one.
         quiet: show no log lines and no progress bar; they go to the logger `srkd` and to the experiment's folder.
-        on_step, on_validation: called after each iteration and for each result of a validation. What they raise ends
-            the training with the state saved.
+        on_step, on_validation: called after each iteration, and for each result of a validation. An exception in them
+            ends the training with the state saved.
 
     Raises:
         InputError: something is wrong with the options; nothing was written.

@@ -47,18 +47,18 @@ class Upscaler:
     The narrow network of each width is made once, when it is first used, and kept: its weights are physically smaller
     and it runs as fast as a network trained at that size.
 
-    Several threads may call one upscaler at once. Each call uses the width that is set when it begins; a thread that
-    wants a width of its own takes a `copy`. Calls of a network that is not srkd's wait for each other.
+    Several threads may call one upscaler at once. Each call uses the width that is set when it begins. A thread that
+    wants its own width takes a `copy`. Calls of a network that is not srkd's wait for each other.
 
     Args:
         model: a checkpoint, or a network; the network itself is never changed or moved.
         width: fraction of the channels to begin with.
         device: `auto` (cuda, then mps, then cpu), or a torch device.
-        precision: `fp32`, `bf16`, `fp16`, or `auto`: for each width, when it meets its first image, the fastest that
-            stays 55 dB close to fp32 on tiles of it. Only `fp32` gives the same digits on every machine.
-        tile: side of the windows in low-resolution pixels; 0 never cuts; `auto` cuts where the memory demands it.
+        precision: `fp32`, `bf16`, `fp16`, or `auto`: for each width the fastest that stays 55 dB close to fp32,
+            measured on tiles of its first image. Only `fp32` gives the same digits on every machine.
+        tile: side of the windows in low-resolution pixels; 0 never cuts; `auto` cuts if memory is short.
         self_ensemble: average over the eight flips and rotations (×8 the time).
-        memory_mb: what activations may take beside the images, in MiB; None: 1024 on the CPU, all there is elsewhere.
+        memory_mb: MiB that activations may take, not counting the images; None: 1024 on the CPU, everything elsewhere.
         runtime: `torch`; `onnxruntime` or `openvino`, on the CPU: each width's graph is written once, which takes
             seconds, and kept; or `auto`: the fastest of those that are installed, chosen as the precision is. What an
             `.onnx` file computes in stays as it is; `torch` is onnxruntime there.
@@ -105,12 +105,12 @@ class Upscaler:
 
     @property
     def widths(self) -> tuple[float, ...]:
-        """Widths the network was trained for; where unknown, every valid one. Others are valid but not supervised."""
+        """Widths the network was trained for; every valid one if that is unknown. Others work, but were not trained."""
         return self.network.trained_widths or self.network.widths
 
     @property
     def width(self) -> float:
-        """The current width; setting it takes microseconds once the width has been used."""
+        """The current width. Setting it takes microseconds once the width has been used."""
         return self._at[1]
 
     @width.setter
@@ -193,7 +193,7 @@ class Upscaler:
         return [results[index] for index in range(len(images))]
 
     def upscale(self, image: Image, *, out: Image | None = None) -> Image:
-        """Upscale an array, in windows where the memory demands it.
+        """Upscale an array, in windows if memory is short.
 
         Args:
             image: as for calling the upscaler.
@@ -245,7 +245,7 @@ class Upscaler:
         return max(RESIZE_MARGIN, APPROXIMATE_MARGIN if field is None else field)
 
     def bytes_per_pixel(self) -> float:
-        """Peak memory beside the images per low-resolution pixel at the current width, estimated from shapes alone."""
+        """Peak memory per low-resolution pixel at the current width, without the images, computed from shapes alone."""
         return self._prepared.bytes_per_pixel(self._at, self._ways[0] if self.way == "auto" else self.way)
 
     def plan(
@@ -290,7 +290,7 @@ class Upscaler:
     def settle(self, image: Image) -> str:
         """The way in which the current width is run; `auto` is decided on `image` if it has not been yet.
 
-        `auto` is fp32 for all but 8-bit images: others have steps that half precision does not.
+        `auto` is fp32 except for 8-bit images: others have finer steps than half precision.
         """
         if len(self._ways) == 1 or image.dtype != np.uint8:
             return self._ways[0]

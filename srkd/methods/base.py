@@ -45,23 +45,24 @@ def widest_first(widths: Sequence[float]) -> tuple[float, ...]:
 class Method(nn.Module):
     """A training objective.
 
-    A subclass takes `student, teacher, pixel` first, which the engine wires; its keyword-only parameters are its
-    options in the `method:` block of an option file. With `**options` it has those of the class it is made from too.
+    A subclass takes `student, teacher, pixel` first; the engine passes them. Its keyword-only parameters are its
+    options in the `method:` block of an option file. With `**options` it has the options of its parent class too.
 
     Args:
-        widths: the widths of the student that are trained, each on every batch; the default is the whole network.
+        widths: the widths of the student to train, each on every batch; the default is the whole network.
         width_weights: factor of each width's losses, in the same order; the default is 1 for all. Narrow widths
-            converge last: a larger factor helps them, a little at the expense of the wide ones.
+            converge last. A larger factor helps them, and costs the wide ones a little.
 
     Attributes:
         student: the network that is trained; the only part that is exported.
-        pixel: the distance to the ground truth, `train.pixel_opt`.
+        pixel: the loss against the ground truth, `train.pixel_opt`.
         widths: the widths that are supervised, widest first.
-        weights: of the terms, by the part of their names before `.` and `@`.
-        progress: share of the training that is done, for what `forward` has to know of it.
+        weights: the weight of each term, by the part of its name before `.` and `@`.
+        progress: share of the training that is done, for `forward`.
         uses_teacher: whether `network_g_teacher` is needed, or allowed.
-        local_buffers: whether each process keeps the method's buffers for itself, such as a bank of what it has seen;
-            else all have those of the first. A bank that `everyone` fills is the same everywhere, and resumes exactly.
+        local_buffers: whether each process keeps the method's buffers for itself, such as a bank of what it has seen.
+            If not, all have the buffers of the first. A bank that `everyone` fills is the same everywhere, and resumes
+            exactly.
         several_teachers: whether `network_g_teachers` may name more than one.
     """
 
@@ -103,7 +104,7 @@ class Method(nn.Module):
 
     @property
     def progress(self) -> float:
-        """How far the training is, from 0 to 1; set by the engine, for what `forward` has to know of it."""
+        """How far the training is, from 0 to 1; set by the engine, for `forward`."""
         self.asks_progress = True  # a step that depends on it cannot be recorded once and replayed
         return self._progress
 
@@ -119,7 +120,7 @@ class Method(nn.Module):
 
     @property
     def teacher(self) -> Frozen | None:
-        """The frozen teacher, where there is exactly one."""
+        """The frozen teacher, if there is exactly one."""
         found = list(self.teachers.values())
         return found[0] if len(found) == 1 else None
 
@@ -131,7 +132,7 @@ class Method(nn.Module):
 
     @property
     def networks(self) -> dict[str, Network]:
-        """What is averaged, validated and saved by itself, `net_NAME_10.pth`: the student, and its equals beside it."""
+        """The networks that are averaged, validated and saved as `net_NAME_10.pth`: the student, and its equals."""
         return {STUDENT: self.student}
 
     @property
@@ -150,17 +151,17 @@ class Method(nn.Module):
         self.progress = progress
 
     def after_step(self, progress: float) -> None:
-        """Called by the engine after each step of the optimiser: for averages, banks, and what else follows."""
+        """Called by the engine after each step of the optimiser, for averages, banks and the like."""
 
     def param_groups(self) -> list[dict[str, Any]]:
-        """Trained parameters as the optimiser takes them: groups with options of their own, such as `lr_factor`.
+        """Trained parameters for the optimiser, in groups that may have options such as `lr_factor`.
 
         `lr_factor` multiplies the learning rate of a group; the optimiser's own options may stand beside it.
         """
         return [{"params": [parameter for parameter in self.parameters() if parameter.requires_grad]}]
 
     def inputs(self, batch_size: int) -> dict[str, Tensor]:
-        """What a step needs beside its images, such as numbers drawn at random: on the CPU, always of the same shapes.
+        """What a step needs besides its images, such as random numbers: tensors on the CPU, always of the same shapes.
 
         `forward` finds it in `batch.inputs`, on the device.
         """
@@ -172,11 +173,11 @@ class Method(nn.Module):
         raise NotImplementedError
 
     def at(self, width: float, losses: Losses) -> Losses:
-        """The losses of one width, named after it where there are several."""
+        """The losses of one width, named after it if there are several."""
         return losses if len(self.widths) == 1 else {f"{name}@{width:g}": value for name, value in losses.items()}
 
     def weight(self, name: str, progress: float) -> float:
-        """Weight of the loss `name` at `progress` in [0, 1] of the training: its own, times that of its width."""
+        """Weight of the loss `name` at `progress` in [0, 1] of the training: its own, times its width's."""
         del progress  # the weights of most objectives are constant; a schedule overrides this
         term, _, width = name.partition("@")
         return self.weights[term.split(".")[0]] * self.factors.get(

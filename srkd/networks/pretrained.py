@@ -12,7 +12,7 @@ PRETRAINED = {"switchable-x2": 2, "switchable-x4": 4}
 
 
 def pretrained(scale: int = 2) -> Path:
-    """The file of the network that comes with the package for a scale: EDSR with widths 1, 0.75, 0.5 and 0.25.
+    """The file of the network that the package has for a scale: EDSR with widths 1, 0.75, 0.5 and 0.25.
 
     Raises:
         InputError: there is none for this scale.
