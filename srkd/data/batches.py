@@ -160,14 +160,14 @@ class TrainBatches(Dataset[Batch]):
         return Parcel({"lq": to_tensor(lqs), "gt": to_tensor(gts), **targets}, crops)
 
     def _target(self, held: Targets, crops: Sequence[Crop]) -> Tensor:
-        """The patches of a teacher's pictures, [B, C, gt_size, gt_size], as they are kept."""
-        side, scale = self.gt_size, self.dataset.scale
+        """The patches of a teacher's pictures, [B, C, gt_size, gt_size], or of its features, as they are kept."""
+        small = self.gt_size // self.dataset.scale
+        side = small * held.scale
         patches = np.empty((self.batch_size, side, side, held.channels), held.dtype)
         for place, crop in zip(patches, crops, strict=True):
-            picture = held.picture(crop.image)
-            top, left = crop.corner(picture.shape[0] // scale, picture.shape[1] // scale, side // scale)
-            patch = picture[top * scale : top * scale + side, left * scale : left * scale + side]
-            place[:] = dihedral(patch, hflip=crop.hflip, vflip=crop.vflip, transpose=crop.transpose)
+            index, top, left, how = held.cut(crop, small)
+            patch = held.picture(index)[top : top + side, left : left + side]
+            place[:] = dihedral(patch, hflip=how.hflip, vflip=how.vflip, transpose=how.transpose)
         return to_tensor(patches)
 
     def crops(self, iteration: int) -> list[Crop]:

@@ -66,7 +66,9 @@ def to_tensor(images: NDArray[Any]) -> Tensor:
 
 
 def to_unit(x: Tensor) -> Tensor:
-    """What `to_tensor` gives (or a part of it) → float32 in [0, 1], where it is."""
+    """What `to_tensor` gives (or a part of it) → float32 in [0, 1], where it is; features, in float16, as they are."""
+    if x.dtype == torch.float16:
+        return x.float()
     if x.dtype == torch.int16:
         return (x.int() & 0xFFFF).float().div_(_peak(16, x.device))
     return x.float().div_(_peak(8, x.device))

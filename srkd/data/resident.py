@@ -82,20 +82,20 @@ class ResidentBatches:
         side = self._batches.gt_size
         lq = self._patches(self._pixels, places[0], side // self._batches.dataset.scale)
         gt = self._patches(self._pixels, places[1], side)
+        small, kept = side // self._batches.dataset.scale, self._batches.targets
         targets = {
-            name: self._patches(pixels, steps, side, self._batches.targets[name].channels)
+            name: self._patches(pixels, steps, small * kept[name].scale, kept[name].channels)
             for (name, pixels), steps in zip(self._targets.items(), places[2:], strict=True)
         }
         return Batch(lq, gt, targets, parcel.crops)
 
     def _target(self, name: str, crops: Sequence[Crop]) -> list[Steps]:
-        held, scale, side = self._batches.targets[name], self._batches.dataset.scale, self._batches.gt_size
+        held, small = self._batches.targets[name], self._batches.gt_size // self._batches.dataset.scale
         steps: list[Steps] = []
         for crop in crops:
-            _, height, width = self._cache.place(crop.image)
-            top, left = crop.corner(height, width, side // scale)
-            place = held.start(crop.image), width * scale, top * scale, left * scale
-            steps.append(turned(*place, side, crop, held.channels))
+            index, top, left, how = held.cut(crop, small)
+            place = held.start(index), held.size(index)[1], top, left
+            steps.append(turned(*place, small * held.scale, how, held.channels))
         return steps
 
     def _steps(self, crop: Crop) -> tuple[Steps, Steps]:
@@ -134,7 +134,7 @@ def turned(start: int, width: int, top: int, left: int, side: int, crop: Crop, c
 def _copied(pixels: NDArray[Any], device: torch.device) -> Tensor:
     """A flat array on the device; uint16, of which torch knows little, as int16 of the same bits."""
     pixels = pixels.view(np.int16) if pixels.dtype == np.uint16 else pixels
-    copied = torch.empty(len(pixels), dtype=torch.int16 if pixels.dtype == np.int16 else torch.uint8, device=device)
+    copied = torch.empty(len(pixels), dtype=torch.from_numpy(pixels[:0].copy()).dtype, device=device)
     for begin in range(0, len(pixels), _PART):  # in parts, as torch takes no read-only array without copying it
         part = pixels[begin : begin + _PART].copy()
         copied[begin : begin + len(part)] = torch.from_numpy(part)

@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 
 from srkd.atomic import atomic_path
 from srkd.data.cache import Progress
+from srkd.data.sources import home
 from srkd.data.storage import RGB8
 from srkd.imaging.files import read_image, write_image
 from srkd.memory import available_memory
-from srkd.types import InputError
+from srkd.types import Crop, InputError
 
 Picture = NDArray[Any]
 """uint8 or uint16, [H, W, C] with 1 or 3 channels."""
@@ -37,17 +38,31 @@ class TeacherCache:
     """What is kept of a teacher, and how.
 
     Attributes:
-        keep: `outputs`: its pictures of the whole training images; `off`: nothing.
+        keep: `outputs`: its pictures of the whole training images; `features`: what is compared of its features, and
+            its pictures where these are compared too; `off`: nothing.
         self_ensemble: pictures are the mean over the eight flips and rotations, which is stronger, costs eight times as
             much once, and turns exactly with the patch.
         bits: 8 or 16 of each value. 8 take half the memory; they move a value by a quarter of a grey level on average.
         path: the folder; None is `teachers` below `$SRKD_HOME`, or the user's cache folder.
+        limit: what the features may take, in GB on disk and in memory; they are refused where they take more.
     """
 
-    keep: Literal["off", "outputs"] = "outputs"
+    keep: Literal["off", "outputs", "features"] = "outputs"
     self_ensemble: bool = False
     bits: Literal[8, 16] = 8
     path: str | None = None
+    limit: float = 4.0
+
+    @property
+    def root(self) -> Path:
+        """The folder of all teachers."""
+        return Path(self.path).expanduser() if self.path else home("teachers")
+
+
+def flat_of(dataset: Any) -> Path | None:
+    """The folder in which a data set maps what it has decoded; None: it does not."""
+    backend: Any = getattr(dataset, "io_backend", None)
+    return Path(backend.path).expanduser() if backend is not None and backend.path else None
 
 
 class Targets:
@@ -62,6 +77,8 @@ class Targets:
         bits: of each value.
         flat: a folder for the decoded pictures, memory-mapped and shared by all processes; None: in memory.
     """
+
+    suffix = ".png"
 
     def __init__(
         self,
@@ -98,7 +115,7 @@ class Targets:
 
     def file(self, index: int) -> Path:
         """Where the picture of an image lies."""
-        return self.folder / f"{self.names[index]}.png"
+        return self.folder / f"{self.names[index]}{self.suffix}"
 
     def missing(self) -> list[int]:
         """The images whose pictures are still to be made; equal images share one."""
@@ -117,7 +134,7 @@ class Targets:
         """
         missing = self.missing()
         for done, index in enumerate(missing, start=1):
-            write_image(self.file(index), self._rounded(draw(self._lq(index))))
+            self.write(index, draw(self._lq(index)))
             if progress:
                 progress(done, len(missing))
         return len(missing)
@@ -135,12 +152,30 @@ class Targets:
 
     def picture(self, index: int) -> Picture:
         """The picture of an image, a view."""
-        height, width = self._sizes[index]
+        height, width = self.size(index)
         return self.load()[self._starts[index] : self._starts[index + 1]].reshape(height, width, self.channels)
 
     def start(self, index: int) -> int:
         """Where the picture of an image begins in the flat array."""
         return int(self._starts[index])
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Height and width of a picture."""
+        return self._sizes[index]
+
+    def cut(self, crop: Crop, side: int) -> tuple[int, int, int, Crop]:
+        """Where a patch of side × side low-resolution pixels is: picture, top, left, and how it is turned then."""
+        height, width = self.size(crop.image)
+        top, left = crop.corner(height // self.scale, width // self.scale, side)
+        return crop.image, top * self.scale, left * self.scale, crop
+
+    def write(self, index: int, picture: NDArray[Any]) -> None:
+        """Keep the picture of an image."""
+        write_image(self.file(index), self._rounded(picture))
+
+    def read(self, index: int) -> Picture:
+        """What was kept."""
+        return read_image(self.file(index))
 
     def _rounded(self, picture: NDArray[Any]) -> Picture:
         peak = np.iinfo(self.dtype).max
@@ -177,7 +212,7 @@ class Targets:
 
     def _filled(self, pixels: Picture) -> Picture:
         for index, (height, width) in enumerate(self._sizes):
-            picture = read_image(self.file(index))
+            picture = self.read(index)
             if picture.shape[:2] != (height, width) or picture.dtype != self.dtype:
                 raise InputError(
                     f"{self.file(index)} is {list(picture.shape)} {picture.dtype}, not the teacher's picture of "

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from logging.handlers import BufferingHandler
 from typing import Any, TextIO
 
 import numpy as np
@@ -80,21 +81,12 @@ def console_logging(console: Console | None, *, level: int = logging.INFO) -> No
 @contextmanager
 def recording() -> Generator[list[logging.LogRecord]]:
     """Collect the package's log records inside the `with` block: what is said before a run has its log file."""
-    handler = _Collector()
+    handler = BufferingHandler(sys.maxsize)
     log.addHandler(handler)
     try:
-        yield handler.records
+        yield handler.buffer
     finally:
         log.removeHandler(handler)
-
-
-class _Collector(logging.Handler):
-    def __init__(self) -> None:
-        super().__init__()
-        self.records: list[logging.LogRecord] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.records.append(record)
 
 
 class RunLog:

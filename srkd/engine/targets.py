@@ -1,30 +1,31 @@
-"""Teachers' pictures of the training images, made before the first iteration (`method.teacher_cache`)."""
+"""Teachers' pictures and features of the training images, made before the first iteration (`method.teacher_cache`)."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import logging
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from srkd.data.batches import PairSource, TrainBatches, images_to_tensor
 from srkd.data.cache import Progress
-from srkd.data.sources import home
 from srkd.data.storage import RGB8
-from srkd.data.teacher_cache import Targets, TeacherCache
+from srkd.data.teacher_cache import Targets, TeacherCache, flat_of
+from srkd.data.teacher_features import Features
 from srkd.engine.distributed import World, gather_objects
 from srkd.engine.origin import hash_of_weights
 from srkd.imaging.color import rgb_to_y_tensor
 from srkd.inference.ensemble import SelfEnsemble
 from srkd.inference.forward import exact_convolutions, takes_luma
 from srkd.methods.base import Method
+from srkd.methods.feature import FeatureMethod, kept_features
 from srkd.networks.slim import Network
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 def attach_targets(
     method: Method, batches: TrainBatches, world: World, *, progress: Progress | None = None, make: bool = True
 ) -> None:
-    """Let `batches` bring the teachers' pictures, if the method has asked for that; missing ones are made.
+    """Let `batches` bring the teachers' pictures or features, if the method has asked for that; missing ones are made.
 
     Args:
         method: with its teachers, on their device.
@@ -43,30 +44,35 @@ def attach_targets(
         make: False makes none: where one is missing the teacher sees the patches, and the log says so.
 
     Raises:
-        InputError: the pictures do not fit into memory, or the folder cannot be written.
+        InputError: they do not fit into memory or the limit, or the folder cannot be written.
     """
     cache: TeacherCache | None = getattr(method, "teacher_cache", None)
     if cache is None or cache.keep == "off" or batches.targets:
         return
+    wanted: dict[str, tuple[Targets, Callable[[Targets], object]]] = {}
     for name, frozen in method.teachers.items():
         teacher: Any = frozen.module
-        targets = targets_of(teacher, batches.dataset, cache)
-        missing = len(targets.missing())
-        if missing and not make:
+        if cache.keep == "outputs" or getattr(method, "needs_output", False):
+            pictures = targets_of(teacher, batches.dataset, cache)
+            wanted[name] = pictures, partial(render, teacher=teacher, cache=cache, progress=progress)
+        if cache.keep == "features" and isinstance(method, FeatureMethod):
+            see = partial(_draw, partial(method.told, name), teacher)
+            features = features_of(method, name, batches.dataset, cache)
+            wanted[kept_features(name)] = features, partial(Targets.render, draw=see, progress=progress)
+    for name, (targets, _) in wanted.items():
+        if (missing := len(targets.missing())) and not make:
             log.warning(
-                "%d of %d pictures of %s are not there yet: here it sees every patch. The training, or "
-                "`srkd data render-teacher`, makes them first.",
-                missing,
-                len(targets.names),
-                name,
+                f"{missing} of {len(targets.names)} pictures of {name} are not there yet: here the teacher sees every "
+                "patch. The training makes them first, or `srkd data render-teacher` the pictures."
             )
-            continue
+            return
+    for name, (targets, complete) in wanted.items():
         if world.is_main:
-            render(targets, teacher, cache, progress)
+            complete(targets)
         gather_objects(world, None)
         targets.load()
         batches.targets[name] = targets
-        log.info("%s: cached pictures, %s (%.2f GB)", name, targets.folder, targets.num_bytes / 1e9)
+        log.info("%s: cached, %s (%.2f GB)", name, targets.folder, targets.num_bytes / 1e9)
 
 
 def cached_teachers(batches: TrainBatches) -> dict[str, str]:
@@ -77,18 +83,23 @@ def cached_teachers(batches: TrainBatches) -> dict[str, str]:
 
 def targets_of(teacher: Network, dataset: PairSource, cache: TeacherCache) -> Targets:
     """The teacher's pictures of a data set, of which some may still be missing."""
-    root = Path(cache.path).expanduser() if cache.path else home("teachers")
-    backend: Any = getattr(dataset, "io_backend", None)
-    flat = Path(backend.path).expanduser() if backend is not None and backend.path else None
     return Targets(
-        root / teacher_key(teacher, cache),
+        cache.root / teacher_key(teacher, cache),
         len(dataset),
         lambda index: dataset.pair(index)[0],
         scale=dataset.scale,
         channels=teacher.num_out_ch,
         bits=cache.bits,
-        flat=flat,
+        flat=flat_of(dataset),
     )
+
+
+def features_of(method: FeatureMethod, name: str, dataset: PairSource, cache: TeacherCache) -> Features:
+    """What `method` compares of a teacher's features of a data set, of which some may still be missing."""
+    teacher: Any = method.teachers[name].module
+    folder = f"{teacher_key(teacher, TeacherCache(bits=16))}-features-{method.kept_as(name)}"
+    channels = sum(method.kept_channels(name))
+    return Features(cache.root / folder, dataset, channels=channels, limit=cache.limit, flat=flat_of(dataset))
 
 
 def teacher_key(teacher: Network, cache: TeacherCache) -> str:
@@ -107,13 +118,13 @@ def render(targets: Targets, teacher: nn.Module, cache: TeacherCache, progress: 
     missing = len(targets.missing())
     if missing:
         log.info("making %d pictures of the teacher%s in %s", missing, " (×8)" * cache.self_ensemble, targets.folder)
-    return targets.render(partial(_draw, network), progress)
+    return targets.render(partial(_draw, network, network), progress)
 
 
 @torch.inference_mode()
-def _draw(network: nn.Module, lq: RGB8) -> NDArray[np.float32]:
+def _draw(see: Callable[[Tensor], Tensor], network: nn.Module, lq: RGB8) -> NDArray[np.float32]:
     device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
     x = images_to_tensor(np.array(lq[None])).to(device)
     with exact_convolutions():
-        sr = network(rgb_to_y_tensor(x) if takes_luma(network) else x)
-    return sr[0].float().permute(1, 2, 0).cpu().numpy()
+        seen = see(rgb_to_y_tensor(x) if takes_luma(network) else x)
+    return seen[0].float().permute(1, 2, 0).cpu().numpy()

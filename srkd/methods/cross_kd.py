@@ -28,6 +28,7 @@ class CrossKD(FeatureMethod):
 
     term = "l_cross"
     needs_output = True
+    keeps_features = False
 
     def build(self, channels: tuple[int, int]) -> nn.Module:
         """The regressor."""

@@ -98,13 +98,15 @@ class Distiller(Method):
         self_teacher: the student's own full width is a teacher of the narrower widths, alone or beside
             `network_g_teacher`: what it gives is taken without gradients, in the same step.
         teacher_cache: `off`: the teacher sees each patch. `outputs`: its pictures of the whole training images are made
-            once, kept, and cut with the patches, so that an iteration costs the student alone. A block
-            `{keep: outputs, self_ensemble: true, bits: 16, path: FOLDER}` says more, see `TeacherCache`.
+            once, kept, and cut with the patches, so that an iteration costs the student alone. `features`: the same
+            of what is compared of its features. A block `{keep: outputs, self_ensemble: true, bits: 16, path: FOLDER}`
+            says more, see `TeacherCache`.
         teacher_widths: of several teachers, the widths that each teaches, `{strong: [1], slim: [0.5, 0.25]}`; one that
             is not named teaches all.
 
     Attributes:
         needs_output: whether the teacher's picture is compared.
+        keeps_features: whether what is compared of its features may be kept.
         paths: the taps that are compared, (in the student, in the source), for each source.
         viewers: what the networks are seen through, by the teacher's name; that of the student is called "".
         sources: where the student learns from: the teachers' names, and `own`.
@@ -114,6 +116,7 @@ class Distiller(Method):
     uses_teacher: ClassVar[Any] = "optional"
     several_teachers: ClassVar[bool] = True
     needs_output: ClassVar[bool] = True
+    keeps_features: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -122,7 +125,7 @@ class Distiller(Method):
         pixel: PixelLoss,
         *,
         self_teacher: bool = False,
-        teacher_cache: Literal["off", "outputs"] | TeacherCache = "off",
+        teacher_cache: Literal["off", "outputs", "features"] | TeacherCache = "off",
         teacher_widths: dict[str, tuple[Width, ...]] | None = None,
         **options: Any,
     ) -> None:
@@ -140,8 +143,13 @@ class Distiller(Method):
         self.teacher_cache = TeacherCache(teacher_cache) if isinstance(teacher_cache, str) else teacher_cache
         if self.teacher_cache.keep != "off" and not self.teachers:
             raise InputError("`teacher_cache`: there is no network_g_teacher whose pictures could be kept.")
-        if self.teacher_cache.keep != "off" and not self.needs_output:
+        if self.teacher_cache.keep == "outputs" and not self.needs_output:
             raise InputError(f"`teacher_cache: outputs`: {name} compares no pictures, only features.")
+        if self.teacher_cache.keep == "features" and not self.keeps_features:
+            raise InputError(
+                f"`teacher_cache: features`: {name} compares no features that could be kept: it compares pictures, or "
+                "sends features through the teacher, which runs then. `outputs` keeps its pictures, `off` nothing."
+            )
         self.teacher_widths = teacher_widths or {}
         for teacher_name, widths in self.teacher_widths.items():
             if teacher_name not in self.teachers or not {*widths} <= {*self.widths}:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -18,6 +19,11 @@ from srkd.types import Batch, InputError, Losses
 
 PROBE = 16
 """Side of the image on which a network shows how many channels its taps have."""
+
+
+def kept_features(teacher: str) -> str:
+    """The name of a teacher's features in `Batch.targets`, where its picture has the teacher's own."""
+    return f"{teacher}/features"
 
 
 class FeatureMethod(Distiller):
@@ -37,11 +43,14 @@ class FeatureMethod(Distiller):
 
     Attributes:
         term: the name of the feature term.
+        reduction: a name for what `reduced` does.
         same_sizes: whether features must be as high and as wide as the teacher's.
     """
 
     term: ClassVar[str] = "l_feat"
+    reduction: str = ""
     needs_output: ClassVar[bool] = False
+    keeps_features: ClassVar[bool] = True
     same_sizes: ClassVar[bool] = True
 
     def __init__(
@@ -67,6 +76,7 @@ class FeatureMethod(Distiller):
             self.paths[name] = paired_taps(student, module, taps, given, default=self.default_taps)
             check_paths(student, [ours for ours, _ in self.paths[name]])
             check_paths(module, [theirs for _, theirs in self.paths[name]])
+        self._kept: dict[str, list[int]] = {}
         self.heads = nn.ModuleDict()
         if type(self).build is not FeatureMethod.build:
             for name, module in self._networks(student).items():
@@ -113,6 +123,49 @@ class FeatureMethod(Distiller):
             both = [self.project(*three) for three in zip(heads, student, teacher, strict=True)]
             student, teacher = [s for s, _ in both], [t for _, t in both]
         return {self.term: self.relate(student, teacher)}
+
+    def reduced(self, feature: Tensor) -> Tensor:
+        """What is enough of a teacher's feature, position by position: one that `distance` cannot tell from it.
+
+        The fewer channels it has, the less there is to keep (`teacher_cache: features`).
+        """
+        return feature
+
+    def told(self, name: str, x: Tensor) -> Tensor:
+        """What is kept of a teacher's features, tap behind tap, in the range of a network in [0, 1]: [B, ΣC, h, w]."""
+        if not self.viewers:
+            self.look_through({})
+        view = self.viewers[name].see(x, [theirs for _, theirs in self.paths[name]], picture=x)
+        found = [self.reduced(self.scaled(feature, name)) for feature in view.features]
+        for (_, path), feature in zip(self.paths[name], found, strict=True):
+            if feature.shape[-2:] != x.shape[-2:]:
+                raise InputError(
+                    f"`teacher_cache: features`: the teacher's tap {path!r} gives {list(feature.shape[-2:])} for an "
+                    f"image of {list(x.shape[-2:])}: only features with its positions can be cut with a patch."
+                )
+        self._kept[name] = [feature.shape[1] for feature in found]
+        return torch.cat(found, dim=1)
+
+    def kept_channels(self, name: str) -> list[int]:
+        """How many channels are kept of each tap of a teacher."""
+        if name not in self._kept:
+            network = self.teachers[name].module
+            parameter = next(network.parameters())
+            self.told(name, parameter.new_zeros(1, getattr(network, "num_in_ch", 3), PROBE, PROBE))
+        return self._kept[name]
+
+    def kept_as(self, name: str) -> str:
+        """A word for what is kept of a teacher: equal words, equal features."""
+        what = [*(theirs for _, theirs in self.paths[name]), self.reduction, f"{self.divisors[name]:g}"]
+        return hashlib.sha256("\n".join(what).encode()).hexdigest()[:16]
+
+    def lesson(self, name: str, batch: Batch) -> View:
+        """As of `Distiller`, or what was kept."""
+        kept = batch.targets.get(kept_features(name))
+        if kept is None:
+            return super().lesson(name, batch)
+        parts = kept.split(self.kept_channels(name), dim=1)
+        return View(batch.targets.get(name), [part * self.divisors[name] for part in parts])
 
     def scaled(self, feature: Tensor, source: str) -> Tensor:
         """A feature in the range of a network in [0, 1]."""

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from srkd.losses.pixel import PixelLoss
-from srkd.losses.statistics import Norm, Statistic, statistic_distance
+from srkd.losses.statistics import Norm, Statistic, channel_statistic, statistic_distance
 from srkd.methods.base import Teachers, together
 from srkd.methods.feature import FeatureMethod
 from srkd.networks.slim import Network
@@ -69,8 +69,13 @@ class SRKD(FeatureMethod):
         for source, every in self.paths.items():
             self.paths[source] = [path for path, weight in zip(every, given, strict=True) if weight]
         self.statistic: Statistic = statistic
+        self.reduction = "" if statistic == "mean_of_power" else statistic
         self.power, self.keep_sign = power, keep_sign
         self.norm: Norm = norm
+
+    def reduced(self, feature: Tensor) -> Tensor:
+        """One map, of which the power is taken later; the mean of powers needs all channels."""
+        return channel_statistic(feature, self.statistic, power=1) if self.reduction else feature
 
     def relate(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
         """The sum over the stages with their weights."""

@@ -141,6 +141,8 @@ class Sum(Method):
         self.factors = {}
         if self.teachers and not any(teacher_use(child) != "no" for child in self.members()):
             raise InputError("none of the terms uses a teacher: remove network_g_teacher.")
+        if self.teacher_cache.keep == "features":
+            raise InputError("`teacher_cache: features`: the terms of a sum keep pictures only: `outputs`, or `off`.")
         if self.teacher_cache.keep != "off" and not any(getattr(child, "needs_output", 0) for child in self.members()):
             raise InputError("`teacher_cache: outputs`: none of the terms compares pictures.")
 

@@ -9,6 +9,7 @@ import torch
 
 from srkd.losses.pixel import L1Loss
 from srkd.methods.base import teacher_use
+from srkd.methods.distiller import Viewer
 from srkd.networks.edsr import EDSR
 from srkd.networks.frozen import Frozen
 from srkd.registry import METHODS
@@ -223,6 +224,34 @@ def test_a_kept_picture_stands_for_the_teachers(name, batch, tmp_path):
     torch.manual_seed(6)
     other = method(dataclasses.replace(batch, targets={"teacher": torch.zeros_like(picture)}))
     assert any(other[key].item() != value.item() for key, value in live.items())
+
+
+@pytest.mark.parametrize("name", [name for name in CACHED if name != "Sum"])
+def test_kept_features_stand_for_the_teachers(name, batch, tmp_path, monkeypatch):
+    """Where what is compared of the teacher can be kept, it does not run; else that is said."""
+    if not METHODS.get(name).keeps_features:
+        with pytest.raises(
+            InputError, match=f"`teacher_cache: features`: {name} compares no features that could be kept"
+        ):
+            build(name, tmp_path, teacher_cache="features")
+        return
+    method = build(name, tmp_path, teacher_cache="features")
+    with torch.no_grad():
+        targets = {"teacher": method.teacher.module(batch.lq), "teacher/features": method.told("teacher", batch.lq)}
+    torch.manual_seed(6)
+    live = copy.deepcopy(method)(batch)  # a bank is filled by what it sees
+    seen, run = [], Viewer._run
+    monkeypatch.setattr(Viewer, "_run", lambda viewer, *given: seen.append(viewer.frozen) or run(viewer, *given))
+    torch.manual_seed(6)
+    kept = copy.deepcopy(method)(dataclasses.replace(batch, targets=targets))
+    assert {key: value.item() for key, value in kept.items()} == pytest.approx(
+        {key: value.item() for key, value in live.items()}, rel=1e-4, abs=1e-7
+    )
+    torch.manual_seed(6)
+    nothing = {key: torch.zeros_like(value) for key, value in targets.items()}
+    other = copy.deepcopy(method)(dataclasses.replace(batch, targets=nothing))
+    assert other[method.term].item() != live[method.term].item()
+    assert seen and not any(seen)  # the student alone
 
 
 def test_every_option_is_documented(name):

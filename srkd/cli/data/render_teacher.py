@@ -37,6 +37,10 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"{args.opt} names no network_g_teacher.")
     given = opt.method.args.get("teacher_cache")
     cache = given if isinstance(given, TeacherCache) else TeacherCache("outputs")
+    if "features" in (given, cache.keep):
+        raise InputError(
+            "method.teacher_cache: which features are kept, the method's taps say: the training makes them."
+        )
     dataset = build_dataset("datasets.train", opt.datasets.train.component, opt.scale)
     with bar("decoding") as progress:
         dataset.prepare(progress)
