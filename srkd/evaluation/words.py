@@ -76,8 +76,8 @@ def notes(comparisons: Sequence[Comparison]) -> list[str]:
     found += [f"{text}: {_listed(paired[kind])}" for kind, text in _PAIRED.items() if kind in paired]
     if single:
         found.append(
-            f"one run of {', '.join(single)}: this compares trained networks; what another seed would change is not "
-            "known"
+            f"one run of {', '.join(single)}: this compares trained networks and says nothing about other seeds; "
+            "NAME=FILE,FILE or NAME=FOLDER makes several results the runs of one arm"
         )
     if largest > 1:
         found.append(

@@ -248,6 +248,7 @@ def test_one_run_is_said_to_be_one():
     found = one(a, b)
     assert found.seeds.pairing == "one run" and found.verdict == "better" and found.spread is None
     assert "one run of a, b: this compares trained networks" in "".join(notes([found]))
+    assert "NAME=FOLDER makes several results the runs of one arm" in "".join(notes([found]))
     assert "| better (one run) |" in table_of([found]).markdown() and "; from one run of a and b" in sentence(found)
     several = arm("b", *runs([0.2, 0.25, 0.3], 2))
     of_several = one(arm("bicubic", *runs([0], 1)), several)
