@@ -7,6 +7,7 @@ import platform
 from collections.abc import Callable, Iterator
 
 from srkd.cli.display import show_json, show_table
+from srkd.provenance import cpu_name, provenance, version_of
 
 PACKAGES = (
     *("torch", "torchvision", "numpy", "opencv-python", "kornia", "scikit-image", "pydantic", "safetensors", "rich"),
@@ -52,13 +53,11 @@ def attempt(section: Callable[[], Iterator[Line]]) -> Iterator[Line]:
 
 def versions() -> Iterator[Line]:
     """Python, srkd and the packages it needs."""
-    from srkd.provenance import provenance
-
     own = provenance()
     yield "srkd", f"{own['version']} {own['git']}".strip()
     yield "python", f"{platform.python_version()} on {platform.platform()}"
     for package in PACKAGES:
-        yield package, _version(package) or "missing: make install, in the checkout of srkd"
+        yield package, version_of(package) or "missing: make install, in the checkout of srkd"
 
 
 def devices() -> Iterator[Line]:
@@ -66,7 +65,6 @@ def devices() -> Iterator[Line]:
     import torch
 
     from srkd.inference.device import available_devices
-    from srkd.provenance import cpu_name
 
     yield "processor", f"{cpu_name()}, {torch.get_num_threads()} threads"
     for index in range(torch.cuda.device_count()):
@@ -78,14 +76,14 @@ def devices() -> Iterator[Line]:
 def optional_packages() -> Iterator[Line]:
     """Packages that enable something, and what is missing without them."""
     for package, use in OPTIONAL.items():
-        yield package, _version(package) or f"missing; needed for {use}"
+        yield package, version_of(package) or f"missing; needed for {use}"
 
 
 def basicsr() -> Iterator[Line]:
     """Whether BasicSR, if it is there, can be imported."""
     from srkd.compat.basicsr import import_basicsr
 
-    if _version("basicsr"):
+    if version_of("basicsr"):
         import_basicsr()
         yield "import basicsr", "works"
 
@@ -99,9 +97,3 @@ def data_sets() -> Iterator[Line]:
         yield "test sets", f"no folder {root} (see datasets/README.md; $SRKD_DATASETS names another place)"
     else:
         yield "test sets", f"{', '.join(found) or 'none'} below {root}"
-
-
-def _version(package: str) -> str | None:
-    from srkd.provenance import version_of
-
-    return version_of(package)

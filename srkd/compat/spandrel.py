@@ -63,12 +63,12 @@ def recognise(weights: Weights) -> Foreign:
         package = importlib.import_module("spandrel")
     except ImportError as error:
         raise InputError(f"{where}: spandrel, which could recognise it, is not here ({error}): {INSTALL}") from None
-    found = _found(package, weights)
-    kind = f"spandrel.{found.architecture.id}"
-    if found.purpose != "SR" or found.scale < 2 or found.size_requirements.square:
-        raise InputError(f"{where} is a {kind} for {found.purpose} at scale {found.scale}, not for super-resolution.")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="torch.meshgrid")  # of no use to who only runs the network
+        found = _found(package, weights)
+        kind, what = f"spandrel.{found.architecture.id}", f"{found.purpose} at scale {found.scale}"
+        if found.purpose != "SR" or found.scale < 2 or found.size_requirements.square:
+            raise InputError(f"{where} is a {kind} for {what}, not for super-resolution.")
         return _wrapped(kind, found, weights)
 
 
