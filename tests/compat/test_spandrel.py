@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import subprocess
 import sys
 
 import numpy as np
@@ -138,6 +139,13 @@ def test_nothing_in_a_file_is_executed(spandrel, tmp_path, legacy):
 def test_the_door_has_no_rooms():
     with pytest.raises(InputError, match=r"'spandrel\.HAT'.*type: spandrel"):
         NETWORKS.get("spandrel.HAT")
+
+
+def test_a_network_of_others_is_opened_without_its_warnings(spandrel, shared_data):
+    code = "import sys; from srkd import load_network; load_network(sys.argv[1])"  # PyTorch says it once a process
+    file = shared_data / "weights" / "craft_x4.pth"
+    done = subprocess.run([sys.executable, "-c", code, file], capture_output=True, text=True, check=True, timeout=200)
+    assert "meshgrid" not in done.stderr
 
 
 def test_craft_with_its_windows(spandrel, shared_data):
