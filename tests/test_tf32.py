@@ -15,8 +15,8 @@ import torch
 import srkd
 from srkd import tf32
 from srkd.engine.build import build_trainer
-from srkd.evaluation.cost import cost, to_json
 from srkd.evaluation.models import Model
+from srkd.evaluation.network_cost import cost, to_json
 from srkd.imaging.files import write_image
 from srkd.networks.edsr import EDSR
 from srkd.networks.frozen import rounded

@@ -18,7 +18,7 @@ from srkd.cli.display import bar, height_width, keep_existing, say, show_json, s
 from srkd.types import InputError
 
 if TYPE_CHECKING:
-    from srkd.evaluation.cost import Cost
+    from srkd.evaluation.network_cost import Cost
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,8 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Count, measure, show, write."""
-    from srkd.evaluation.cost import conventions, cost, table_of, to_json
     from srkd.evaluation.models import in_ways, load_models
+    from srkd.evaluation.network_cost import conventions, cost, table_of, to_json
     from srkd.inference.device import choose_device
     from srkd.provenance import environment
 

@@ -14,7 +14,7 @@ from srkd.evaluation.lpips import PerceptualColumn
 from srkd.evaluation.models import Model, candidates, tabled_name, untrained_widths
 from srkd.evaluation.pipeline import Line, OnImage, Run
 from srkd.evaluation.protocols import Protocol
-from srkd.evaluation.result import BICUBIC, Result, key_of, mean, summarise
+from srkd.evaluation.result import BICUBIC, Result, mean, summarise
 from srkd.evaluation.sets import TestSet
 from srkd.provenance import environment, sources, version_of
 from srkd.types import InputError
@@ -89,8 +89,8 @@ def benchmarks(
             metrics=protocol.kinds(),
         )
         journal = journals[at] if journals else None
-        earlier = journal.begin(result, columns_of(protocol, lpips)) if journal else []
-        lines.append(Line(protocol, result, column, journal, {key_of(row): row for row in earlier}))
+        known = journal.begin(result, columns_of(protocol, lpips)) if journal else {}
+        lines.append(Line(protocol, result, column, journal, known))
     run = Run(runners, lines, on_image)
     run.evaluate(sets)
     for protocol, result, _, journal, _ in lines:

@@ -80,7 +80,7 @@ class Journal:
                 "(-o; --name of a sweep), or replace everything (--overwrite)."
             )
 
-    def begin(self, result: Result, columns: Collection[str]) -> list[Row]:
+    def begin(self, result: Result, columns: Collection[str]) -> dict[Key, Row]:
         """Rows of earlier runs that hold for `result`, which will have `columns`; from now on rows can be added."""
         rows: dict[Key, Row] = {}
         for old in (self._finished(), self._interrupted()) if self.reuse else ():
@@ -98,7 +98,7 @@ class Journal:
         header = json.loads(result.to_json())
         header = {**header, "rows": [], "summary": [], "failures": []}
         atomic_write_text(self.path, "".join(f"{_line(entry)}\n" for entry in (header, *map(flat, rows.values()))))
-        return list(rows.values())
+        return rows
 
     def add(self, row: Row) -> None:
         """Keep a row; it is on the disk when this returns."""

@@ -53,8 +53,19 @@ class Protocol:
     """Whether PSNR and SSIM are of Y, or else of RGB."""
 
     def prepare(self, gt: NDArray[np.uint8], lq: NDArray[np.uint8] | None = None) -> Sample:
-        """Mod-crop a ground truth, RGB [H, W, 3], and shrink it with rounding to 8 bits where `lq` is not given."""
-        return rounded_sample(gt, lq, self.scale)
+        """Mod-crop a ground truth, RGB [H, W, 3], and shrink it with rounding to 8 bits where `lq` is not given.
+
+        Raises:
+            InputError: `lq` is not exactly `scale` times smaller than the mod-cropped `gt`.
+        """
+        gt = mod_crop(gt, self.scale)
+        size = (gt.shape[0] // self.scale, gt.shape[1] // self.scale)
+        if lq is not None and lq.shape[:2] != size:
+            raise InputError(
+                f"the LR image is {lq.shape[0]}×{lq.shape[1]} (height×width); at scale {self.scale} it must be "
+                f"{size[0]}×{size[1]} for an HR image of {gt.shape[0]}×{gt.shape[1]}."
+            )
+        return Sample(gt, imresize(gt, size=size) if lq is None else lq)
 
     def sample(self, gt: NDArray[np.uint8], lq: NDArray[np.uint8] | None, name: str) -> Sample:
         """`prepare`, where `lq` is not given with that of the degradation for the image called `name`.
@@ -253,24 +264,6 @@ def degradation_of(text: str) -> Degradation:
         f"there is no degradation {text!r}: BD and DN, with another σ than the papers' as in BD:1.6 and DN:50 (up to "
         "255), and JPEG:40 (its quality, 1 to 100)."
     )
-
-
-def rounded_sample(gt: NDArray[np.uint8], lq: NDArray[np.uint8] | None, scale: int) -> Sample:
-    """Mod-crop `gt` and shrink it with rounding to 8 bits, or check the `lq` that is given.
-
-    Raises:
-        InputError: `lq` is not exactly `scale` times smaller than the mod-cropped `gt`.
-    """
-    gt = mod_crop(gt, scale)
-    size = (gt.shape[0] // scale, gt.shape[1] // scale)
-    if lq is None:
-        return Sample(gt, imresize(gt, size=size))
-    if lq.shape[:2] != size:
-        raise InputError(
-            f"the LR image is {lq.shape[0]}×{lq.shape[1]} (height×width); at scale {scale} it must be "
-            f"{size[0]}×{size[1]} for an HR image of {gt.shape[0]}×{gt.shape[1]}."
-        )
-    return Sample(gt, lq)
 
 
 def _rounded(plane: NDArray[np.float64]) -> NDArray[np.float64]:

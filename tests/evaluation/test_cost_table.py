@@ -2,8 +2,8 @@ import numpy as np
 import torch
 
 from srkd import tf32
-from srkd.evaluation.cost import CONVENTION, conventions, cost, table_of, to_json
 from srkd.evaluation.models import Model
+from srkd.evaluation.network_cost import CONVENTION, conventions, cost, table_of, to_json
 from srkd.inference.upscaler import Upscaler
 from srkd.metrics.cost import convolutions, multi_adds, parameters
 from srkd.networks.edsr import EDSR

@@ -116,7 +116,7 @@ def test_rows_that_are_not_wanted_again_are_computed(go, tmp_path):
     journal = Journal(tmp_path / "y.json")
     journal.wanted = lambda row: row.image == "img0"
     result = go(finish=False, reuse=False)[0][0]
-    assert {row.image for row in journal.begin(result, ["psnr", "ssim"])} == {"img0"}
+    assert {row.image for row in journal.begin(result, ["psnr", "ssim"]).values()} == {"img0"}
 
 
 def test_each_protocol_has_its_journal(go):
