@@ -366,6 +366,12 @@ def test_a_chart_shows_each_point_its_bar_and_its_band_where_its_axes_say():
     assert len(file.findall(f"{space}svg")) == 2
 
 
+def test_long_numbers_beside_an_axis_keep_off_its_label():
+    for values, begins in (((-17.41, -17.21), 68), ((30.0, 31.0), 60)):
+        drawn = chart([Series("", [Point(at, y) for at, y in enumerate(values)])], Axis("x"), Axis("y"), title="")
+        assert f'd="M{begins},' in drawn.svg and f'x="{begins - 6}"' in drawn.svg
+
+
 def test_where_the_lower_end_of_a_bar_has_no_logarithm_the_point_is_without_one():
     svg = chart([Series("", [Point(1, 1, -1, 3), Point(2, 2, 1, 3)])], Axis("x"), Axis("y", log=True), title="").svg
     assert svg.count('class="mark"') == 2 and svg.count('class="bar"') == 1

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from srkd.evaluation.compare import Comparison
-from srkd.evaluation.report.markup import rendered
+from srkd.evaluation.report.markup import rendered, tick_text
 
 _WIDTH, _HEIGHT = 440, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 60, 14, 14, 44
@@ -160,8 +160,9 @@ def chart(
     places = [place for one in shown for place in one.extent()]
     if not places:
         return Figure(title)
-    across = _Scale(x, [a for a, _ in places], _LEFT, _WIDTH - _RIGHT)
     up = _Scale(y, [b for _, b in places] + ([level[1]] if level else []), _HEIGHT - _BOTTOM, _TOP)
+    left = max(_LEFT, 26 + 7 * max(len(tick_text(tick)) for tick in up.ticks()))  # long numbers keep off the label
+    across = _Scale(x, [a for a, _ in places], left, _WIDTH - _RIGHT)
     values = {"series": shown, "across": across, "up": up, "level": level, "title": title + beside}
     return Figure(title, rendered("chart.svg", wide=_WIDTH, high=_HEIGHT, **values))
 

@@ -24,7 +24,7 @@ COLOURS = (
 )
 
 
-def _short(value: float) -> str:
+def tick_text(value: float) -> str:
     """A number beside an axis."""
     return short_number(value) if abs(value) >= 10_000 else f"{value:.6g}"
 
@@ -37,7 +37,7 @@ _TEMPLATES = jinja2.Environment(
     lstrip_blocks=True,
 )
 _TEMPLATES.globals.update({"colours": COLOURS, "neutral": len(COLOURS) - 1})  # pyright: ignore[reportCallIssue, reportArgumentType]
-_TEMPLATES.filters |= {"px": "{:.1f}".format, "short": _short, "count": short_number}
+_TEMPLATES.filters |= {"px": "{:.1f}".format, "short": tick_text, "count": short_number}
 
 
 def rendered(template: str, **values: Any) -> Markup:
