@@ -70,16 +70,15 @@ def summary_of(result: Result) -> Table:
         (Column("file", "optional", digits=0, unit="KB"), lambda item: _kilobytes(result, item)),
         (Column("peak", "optional", digits=1, unit="MiB"), lambda item: item.peak_bytes and item.peak_bytes / 2**20),
     ]
-    cells += [(column, cell) for column, cell in more if any(map(cell, result.summary))]
+    cells += [(column, cell) for column, cell in more if {*map(cell, result.summary)} - {None, "", "torch fp32"}]
     if any(item.n < item.n_expected for item in result.summary):
         cells.append((Column("images", "optional"), lambda item: f"{item.n} of {item.n_expected}"))
     return table(result.summary, cells, group="set")
 
 
 def _runs_in(record: Mapping[str, Any]) -> str:
-    """Runtime and precision, where they are not the usual ones."""
-    way = f"{record.get('runtime', 'torch')} {record.get('precision', 'fp32')}"
-    return "" if way == "torch fp32" else way
+    """Runtime and precision; empty for bicubic interpolation."""
+    return f"{record.get('runtime', 'torch')} {record.get('precision', 'fp32')}" if record.get("network") else ""
 
 
 def _kilobytes(result: Result, item: Summary) -> float | None:

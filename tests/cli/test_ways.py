@@ -58,7 +58,8 @@ def test_one_table_of_runtimes_precisions_and_files(files, folder, tmp_path, cap
     assert found["bicubic"]["peak_bytes"] is None
     header = (tmp_path / "all.md").read_text().splitlines()[0]
     assert [name for name in ("PSNR", "ms/image", "runs in", "file, KB", "peak, MiB") if name not in header] == []
-    assert "openvino bf16" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "openvino bf16" in printed and "torch fp32" in printed
 
 
 def test_a_plain_benchmark_does_not_say_that_torch_ran_it(checkpoint, folder, capsys):
