@@ -93,7 +93,10 @@ train: {{optim_g: {{type: Adam, lr: 1e-3}}, total_iter: 3, pixel_opt: {{type: L1
 
 
 def in_a_process_of_its_own(run: Callable[..., None], *given: Any) -> None:
-    process = multiprocessing.get_context("fork").Process(target=run, args=given)
+    # from a server that has imported this and run nothing: a fork of a process whose threads compute may hang or abort
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    process = context.Process(target=run, args=given)
     process.start()
     process.join()
     assert process.exitcode == 0, "its traceback is above"
