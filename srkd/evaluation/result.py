@@ -229,7 +229,9 @@ def parse_result(text: str, path: Path) -> Result:
         raise InputError(f"{path} is not JSON, hence no result file: {error}.") from None
     missing = [key for key in _NEEDED if not isinstance(content, dict) or key not in content]
     if missing:
-        raise InputError(f"{path} is no result file: it has no {missing[0]}; srkd benchmark and srkd score write them.")
+        raise InputError(
+            f"{path} is no result file: it has no `{missing[0]}`; srkd benchmark and srkd score write them."
+        )
     if content["schema"] is True or content["schema"] not in (1, SCHEMA):
         raise InputError(f"{path}: schema is {content['schema']!r}; this srkd reads schema 1 and {SCHEMA}.")
     try:

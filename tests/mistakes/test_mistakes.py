@@ -367,7 +367,7 @@ MISTAKES: list[tuple[str, str]] = [
     ),
     (
         "compare result.json result.json",
-        "result.json is no result file: it has no `schema` and `rows`; srkd benchmark and srkd score write them.",
+        "result.json is no result file: it has no `schema`; srkd benchmark and srkd score write them.",
     ),
     (
         "compare a.json b.json",
@@ -375,7 +375,7 @@ MISTAKES: list[tuple[str, str]] = [
     ),
     (
         "report result.json -o page.html",
-        "result.json is no result file: it has no `schema` and `rows`; srkd benchmark and srkd score write them.",
+        "result.json is no result file: it has no `schema`; srkd benchmark and srkd score write them.",
     ),
     (
         "score phots photos --scale 2",
