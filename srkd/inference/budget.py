@@ -180,7 +180,7 @@ def fit(
     """
     plan = make_plan(upscaler, height, width_px, latency_ms=latency_ms, memory_mb=memory_mb, image=image)
     if plan.chosen is None:
-        raise InputError(f"no width keeps the budget. {plan}")
+        raise InputError(f"no width keeps the budget: allow more time or memory, or take a smaller network. {plan}")
     upscaler.width = plan.chosen.width
     if memory_mb is not None:
         upscaler.memory_mb = memory_mb - upscaler.memory[upscaler.width] / MIB
