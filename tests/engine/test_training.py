@@ -1,10 +1,7 @@
 """The trainer, through the command line: what it writes, exact continuation, interruptions, non-finite losses."""
 
 import copy
-import io
 import json
-import logging
-import logging.handlers  # a class of it is made of FileHandler, which a test replaces
 import os
 import pty
 import shutil
@@ -18,7 +15,6 @@ import pytest
 import torch
 import yaml
 
-from srkd.engine import sinks
 from srkd.networks.weights import load_network
 
 CSD = {"type": "CSD", "widths": [0.5, 0.25], "num_negatives": 2, "perceptual": {"type": "network"}}
@@ -241,24 +237,32 @@ def test_a_terminal_that_goes_away_costs_nothing(recipe, train, tmp_path):
     assert train(recipe, "--auto_resume", f"train.total_iter={state + 1}") == 0
 
 
-class Interrupts(io.FileIO):
-    """A log file whose every write is met by a signal while the training listens, as rarely happens."""
+INTERRUPTED = """
+import io, logging, logging.handlers, signal, sys
+from srkd.cli import main
 
+class Interrupts(io.FileIO):
     def write(self, data):
-        handler = signal.getsignal(signal.SIGTERM)
-        if getattr(handler, "__module__", "") == "srkd.engine.runtime":  # any other could end the tests
+        if getattr(signal.getsignal(signal.SIGTERM), "__module__", "") == "srkd.engine.runtime":
             signal.raise_signal(signal.SIGTERM)
         return super().write(data)
 
+def handler(path, **_):
+    return logging.StreamHandler(io.TextIOWrapper(io.BufferedWriter(Interrupts(path, "wb"))))
 
-def test_a_signal_in_the_middle_of_a_log_line(recipe, train, tmp_path, monkeypatch, capfd):
-    def handler(path, **_):
-        return logging.StreamHandler(io.TextIOWrapper(io.BufferedWriter(Interrupts(path, "wb"))))
+logging.FileHandler = handler
+sys.exit(main(["train", "-opt", sys.argv[1]]))
+"""
 
-    monkeypatch.setattr(sinks.logging, "FileHandler", handler)
-    assert train(recipe) == 143
-    said = capfd.readouterr().err
-    assert "Interrupted: saving after this iteration" in said and "Logging error" not in said
+
+def test_a_signal_in_the_middle_of_a_log_line(recipe, tmp_path):
+    """Every write of the log file is met by one while the training listens, as rarely happens."""
+    path = tmp_path / "options.yml"
+    path.write_text(yaml.safe_dump(recipe))
+    command = [sys.executable, "-c", INTERRUPTED, str(path)]  # a process of its own: a signal would end the tests
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 143, done.stderr
+    assert "Interrupted: saving after this iteration" in done.stderr and "Logging error" not in done.stderr
     assert "Interrupted: saving iteration 1." in (tmp_path / "experiments/tiny/train.log").read_text()
 
 
