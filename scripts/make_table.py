@@ -6,7 +6,7 @@
 A marker is `<!-- KIND FOLDER -->`, and `<!-- end -->` after what was generated. Kinds: `distillation`, `differences`
 and `chances` (what scripts/reproduce/distillation.py wrote), `schedule` (the same), `network`
 (scripts/reproduce/switchable.py), `steps`, `family` and `parts` (both networks, short), `precision` (two arms of one
-file), `published` and `public`. docs/images/methods.svg is written too.
+file), `published`, `public` and `frontier`. docs/images/methods.svg and frontier_x4.svg are written too.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import frontier as frontier_x4
 import numpy as np
 
 from srkd.atomic import atomic_write_text
@@ -349,6 +350,11 @@ def public(folder: Path) -> str:
     return table(["", "parameters", "multi-adds", "Set5", "Urban100", "source"], cells)
 
 
+def frontier(_: Path) -> str:
+    """The picture of the network among public ones."""
+    return frontier_x4.note()
+
+
 KINDS: dict[str, Callable[[Path], str]] = {
     function.__name__: function
     for function in (
@@ -363,11 +369,15 @@ KINDS: dict[str, Callable[[Path], str]] = {
         precision,
         published,
         public,
+        frontier,
     )
 }
 
 
-PICTURES: dict[Path, Callable[[], str]] = {ROOT / "docs/images/methods.svg": methods_chart}
+PICTURES: dict[Path, Callable[[], str]] = {
+    ROOT / "docs/images/methods.svg": methods_chart,
+    ROOT / "docs/images/frontier_x4.svg": frontier_x4.picture,
+}
 
 
 def filled(text: str) -> str:

@@ -183,11 +183,12 @@ def intervals(rows: Sequence[Interval], axis: str, *, title: str, zero: str, bes
     return Figure(title, rendered("intervals.svg", wide=wide, high=high, top=_TOP, step=_ROW, **values), wide, high)
 
 
-def standalone(figures: Sequence[Figure], legend: Sequence[tuple[str, int | None]] = ()) -> str:
-    """An SVG file of charts, each under its heading, in two columns; above them what each mark stands for.
+def standalone(figures: Sequence[Figure], legend: Sequence[tuple[str, int | None]] = (), columns: int = 2) -> str:
+    """An SVG file of charts, each under its heading; above them what each mark stands for.
 
     Args:
         figures: the charts.
         legend: (name, style).
+        columns: of charts, at most.
     """
-    return rendered("standalone.svg", figures=figures, legend=legend) + "\n"
+    return rendered("standalone.svg", figures=figures, legend=legend, columns=min(columns, len(figures))) + "\n"
