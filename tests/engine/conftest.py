@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from srkd.cli import main
+from srkd.data.paired_image import IOBackend, PairedImageDataset
 from srkd.imaging.files import write_image
 
 
@@ -18,6 +19,25 @@ def photographs(tmp_path, _astronaut) -> Path:
     for number in range(4):
         write_image(tmp_path / "photos" / f"p{number}.png", _astronaut[60 * number : 60 * number + 50, 100:160].copy())
     return tmp_path / "photos"
+
+
+@pytest.fixture
+def data(photographs):
+    """Makes the data set of the photographs, decoded once; with other options of its cache."""
+
+    def make(*, use_hflip=True, use_rot=True, **backend):
+        return PairedImageDataset(
+            scale=2, dataroot_gt=str(photographs), gt_size=24, use_hflip=use_hflip, use_rot=use_rot,
+            io_backend=IOBackend("cache", **backend),
+        )  # fmt: skip
+
+    return make
+
+
+@pytest.fixture
+def own_home(tmp_path, monkeypatch):
+    """What srkd keeps between runs begins empty."""
+    monkeypatch.setenv("SRKD_HOME", str(tmp_path / "home"))
 
 
 @pytest.fixture

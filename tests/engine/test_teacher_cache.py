@@ -11,7 +11,6 @@ import yaml
 
 from srkd.cli import main
 from srkd.data.batches import TrainBatches
-from srkd.data.paired_image import IOBackend, PairedImageDataset
 from srkd.data.resident import ResidentBatches
 from srkd.data.teacher_cache import Targets, TeacherCache
 from srkd.engine.distributed import World
@@ -23,28 +22,14 @@ from srkd.methods.output_kd import OutputKD
 from srkd.networks.edsr import EDSR
 from srkd.types import InputError
 
+pytestmark = pytest.mark.usefixtures("own_home")
+
 ALONE = World(0, 1, torch.device("cpu"))
 
 
 def network(**options):
     torch.manual_seed(0)
     return EDSR(**{"num_feat": 6, "num_block": 2, "upscale": 2, "img_range": 1.0, **options}).eval()
-
-
-@pytest.fixture
-def data(photographs):
-    def make(**backend):
-        return PairedImageDataset(
-            scale=2, dataroot_gt=str(photographs), gt_size=24, use_hflip=True, use_rot=True,
-            io_backend=IOBackend("cache", **backend),
-        )  # fmt: skip
-
-    return make
-
-
-@pytest.fixture(autouse=True)
-def own_home(tmp_path, monkeypatch):
-    monkeypatch.setenv("SRKD_HOME", str(tmp_path / "home"))
 
 
 def with_targets(dataset, teacher, cache):

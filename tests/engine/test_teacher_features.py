@@ -9,7 +9,6 @@ import yaml
 
 from srkd.cli import main
 from srkd.data.batches import TrainBatches
-from srkd.data.paired_image import IOBackend, PairedImageDataset
 from srkd.data.resident import ResidentBatches
 from srkd.data.teacher_cache import TeacherCache
 from srkd.data.teacher_features import Features
@@ -21,28 +20,14 @@ from srkd.networks.edsr import EDSR
 from srkd.registry import METHODS
 from srkd.types import InputError
 
+pytestmark = pytest.mark.usefixtures("own_home")
+
 ALONE = World(0, 1, torch.device("cpu"))
 
 
 def network(**options):
     torch.manual_seed(0)
     return EDSR(**{"num_feat": 6, "num_block": 2, "upscale": 2, **options}).eval()
-
-
-@pytest.fixture
-def data(photographs):
-    def make(*, use_hflip=True, use_rot=True, **backend):
-        return PairedImageDataset(
-            scale=2, dataroot_gt=str(photographs), gt_size=24, use_hflip=use_hflip, use_rot=use_rot,
-            io_backend=IOBackend("cache", **backend),
-        )  # fmt: skip
-
-    return make
-
-
-@pytest.fixture(autouse=True)
-def own_home(tmp_path, monkeypatch):
-    monkeypatch.setenv("SRKD_HOME", str(tmp_path / "home"))
 
 
 def with_features(name, dataset, teacher, **options):
