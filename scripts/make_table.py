@@ -5,8 +5,9 @@
 
 A marker is `<!-- KIND FOLDER -->`, and `<!-- end -->` after what was generated. Kinds: `distillation`, `differences`
 and `chances` (what scripts/reproduce/distillation.py wrote), `schedule` (the same), `network`
-(scripts/reproduce/switchable.py), `steps`, `family` and `parts` (both networks, short), `precision` (two arms of one
-file), `published`, `public` and `frontier`. docs/images/methods.svg and frontier_x4.svg are written too.
+(scripts/reproduce/switchable.py), `steps`, `jpeg`, `int8`, `family` and `parts` (both networks, short), `precision`
+(two arms of one file), `published`, `public` and `frontier`.
+docs/images/methods.svg and frontier_x4.svg are written too.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ from srkd.atomic import atomic_write_text
 from srkd.evaluation.arms import Arm, read_arms
 from srkd.evaluation.compare import Comparison, compare
 from srkd.evaluation.report.charts import Interval, intervals, standalone
-from srkd.evaluation.result import Result, read_result
+from srkd.evaluation.result import BICUBIC, Result, read_result
 from srkd.evaluation.statistics import Estimate, power, seeds_needed
 from srkd.evaluation.words import EFFECT, seed_by_seed, sentence
 from srkd.table import short_number
 
 ROOT = Path(__file__).parents[1]
-PAGES, RESULTS = (ROOT / "docs/results.md", ROOT / "README.md"), ROOT / "docs/results"
+PAGES, RESULTS = (ROOT / "docs/results.md", ROOT / "README.md", ROOT / "docs/deploy.md"), ROOT / "docs/results"
 BLOCK = re.compile(r"(<!-- (\w+)(?: (\S+))? -->\n).*?(<!-- end -->)", re.DOTALL)
 NAMES = {
     "scratch": "scratch (control)",
@@ -227,10 +228,10 @@ def network(folder: Path) -> str:
     return table([*header, f"{sets[0]} PSNR+"], rows)
 
 
-def steps(file: Path) -> str:
-    """What each step of the networks' training took, and Set5 after it."""
-    content = json.loads(file.read_text(encoding="utf-8"))
-    widths = list(content["steps"][0]["psnr"])
+def steps(folder: Path) -> str:
+    """What each step of a network's training took, and PSNR after it."""
+    content = json.loads((RESULTS / "switchable_steps.json").read_text(encoding="utf-8"))[folder.name]
+    widths = sorted({width for step in content["steps"] for width in step["psnr"]}, key=float, reverse=True)
     rows = [
         [
             step["step"].removeprefix("switchable_"),
@@ -240,9 +241,61 @@ def steps(file: Path) -> str:
         ]
         for step in content["steps"]
     ]
-    where = content["environment"]
+    where, (set_,) = content["environment"], {step["set"] for step in content["steps"]}
+    images = {"development_30": "the 30 photographs to choose by"}.get(set_, set_)
     header = ["step", "iterations", "time", *(f"width {width}, dB" for width in widths)]
-    return f"{table(header, rows)}\n\n{where['hardware']}, torch {where['torch']}; Set5, during training."
+    return f"{table(header, rows)}\n\n{where['hardware']}, torch {where['torch']}; PSNR of {images}, during training."
+
+
+def jpeg(folder: Path) -> str:
+    """Networks on clean images and on JPEGs, beside bicubic; how many images each makes worse than bicubic."""
+    kinds = {"clean": "benchmark", **{f"JPEG {quality}": f"jpeg_{quality}" for quality in (90, 75, 60)}}
+    rows: list[list[str]] = []
+    for kind, name in kinds.items():
+        files = [read_result(folder / f"{name}.json")]
+        if kind == "clean":
+            files.append(read_result(RESULTS / "switchable_x2/benchmark.json"))
+        for file in files:
+            sets = list(dict.fromkeys(row.set for row in file.summary))
+            for model, width in dict.fromkeys((row.model, row.width) for row in file.summary):
+                if width not in (1, 0.25) or (model == BICUBIC and rows and rows[-1][0] == kind):
+                    continue
+                cells = [kind, model if model == BICUBIC else f"{model}, width {width:g}"]
+                for set_ in sets:
+                    cells += [f"{means(file, [model], width, set_, 'psnr')[0]:.3f}", worse(file, model, width, set_)]
+                rows.append(cells)
+    header = ["LR images", ""]
+    header += [cell for set_ in sets for cell in (f"{set_} PSNR", "worse than bicubic")]
+    return table(header, rows)
+
+
+def int8(folder: Path) -> str:
+    """Exported files of the networks, in fp32 and in integers: sizes, PSNR, what is lost."""
+    rows: list[list[str]] = []
+    for path in sorted(folder.glob("*.forms.json")):
+        model = path.name.removesuffix(".forms.json")
+        forms, file = json.loads(path.read_text(encoding="utf-8")), read_result(folder / f"{model}.json")
+        sizes = {each["name"]: each["file_bytes"] for each in file.models if "file_bytes" in each}
+        sets = list(dict.fromkeys(row.set for row in file.summary))
+        for name, form in forms.items():
+            width, kind = name.removeprefix("w").split("_", 1)
+            share = found[0] if (found := re.match(r"[\d.]+%", form.replace(" %", "%"))) else "–"
+            cells = [f"{model}, width {width}", {"int8": "8 bits", "int8_16": "16 bits"}.get(kind, kind), share]
+            cells.append(f"{sizes[name] / 1000:,.0f}")
+            for set_ in sets:
+                own, before = (means(file, [each], 1, set_, "psnr")[0] for each in (name, f"w{width}_fp32"))
+                cells += [f"{own:.3f}", "–" if kind == "fp32" else f"{before - own:.3f}"]
+            rows.append(cells)
+    header = ["network", "activations", "multi-adds in int8", "KB"]
+    return table([*header, *(cell for set_ in sets for cell in (f"{set_}, dB", "loss"))], rows)
+
+
+def worse(file: Result, model: str, width: float, set_: str) -> str:
+    """How many images of a set a network makes worse than bicubic, of how many."""
+    values = {(row.model, row.width, row.image): row.metrics["psnr"] for row in file.rows if row.set == set_}
+    own = {image: value for (name, at, image), value in values.items() if (name, at) == (model, width)}
+    bad = sum(value < values[BICUBIC, 1.0, image] for image, value in own.items())
+    return "–" if model == BICUBIC else f"{bad} of {len(own)}"
 
 
 def family(_: Path) -> str:
@@ -365,6 +418,8 @@ KINDS: dict[str, Callable[[Path], str]] = {
         network,
         steps,
         family,
+        int8,
+        jpeg,
         parts,
         precision,
         published,

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 import srkd
+from srkd.networks.pretrained import PRETRAINED
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted((ROOT / "srkd").rglob("*.py"))
@@ -160,8 +161,7 @@ def test_wheel_holds_the_package_and_the_demo(tmp_path: Path) -> None:
     assert demo
     assert demo <= names
     assert {source.relative_to(ROOT).as_posix() for source in SOURCES} <= names
-    pretrained = {f"srkd/pretrained/switchable-x{scale}" for scale in (2, 4)}
-    assert {f"{stem}.{kind}" for stem in pretrained for kind in ("safetensors", "md")} <= names
+    assert {f"srkd/pretrained/{name}.{kind}" for name in PRETRAINED for kind in ("safetensors", "md")} <= names
     templates = {path.relative_to(ROOT).as_posix() for path in (ROOT / "srkd/evaluation/templates").iterdir()}
     assert len(templates) >= 8 and {"srkd/py.typed", *templates} <= names
     assert any(name.endswith("dist-info/licenses/LICENSE") for name in names)

@@ -1,6 +1,6 @@
 """Super-resolve images, folders and videos, at any width.
 
-  srkd upscale photo.png                                       (×2, by the network that comes with srkd: photo_x2.png)
+  srkd upscale photo.png                                       (×2, by a network that comes with srkd: photo_x2.png)
   srkd upscale photo.png -m switchable-x4 --width 0.25
   srkd upscale photos/ -m net_g_latest.pth -o out/ --width 0.5
   srkd upscale photos/ -o out/ --latency-ms 40                 (the widest network within 40 ms an image)
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Inputs, model, output, width or budget, and how to compute."""
     add = parser.add_argument
     add("inputs", nargs="+", type=Path, metavar="IN", help="image, video, or folder of images")
-    model = "checkpoint or .onnx file, or switchable-x2 (default) or switchable-x4, which come with srkd"
+    model = "checkpoint or .onnx file, or what comes with srkd: switchable-x2, -x2-photo or -x4 (default: an ×2)"
     add("-m", "--model", metavar="MODEL", help=model)
     output = "folder, or a file for one input (default: NAME_x2 beside the input)"
     add("-o", "--output", type=Path, metavar="OUT", help=output)
@@ -46,18 +46,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Upscale everything; 1 where a file failed."""
-    from srkd.imaging.files import left_out
+    from srkd.imaging.files import left_out, list_images
     from srkd.inference.budget import chooser
     from srkd.inference.files import beside, plan_jobs, upscale_files
     from srkd.inference.upscaler import Upscaler
-    from srkd.networks.pretrained import PRETRAINED
+    from srkd.networks.pretrained import fitting
 
     if args.width is not None and args.latency_ms is not None:
         raise InputError("--width fixes the width and --latency-ms chooses it: give one or the other.")
     for name, value in (("--latency-ms", args.latency_ms), ("--memory-mb", args.memory_mb)):
         if value is not None and not value > 0:
             raise InputError(f"{name} is above 0, not {value:g}.")
-    usual = next(iter(PRETRAINED))
+    usual, reason = fitting(file for path in args.inputs for file in (list_images(path) if path.is_dir() else [path]))
     upscaler = Upscaler(
         args.model or usual, width=widths([args.width or "1"])[0], device=args.device, precision=args.precision,
         tile=tile(args.tile), self_ensemble=args.self_ensemble, memory_mb=args.memory_mb,
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     limits = {"latency_ms": args.latency_ms, "memory_mb": args.memory_mb}
     budget = {name: value for name, value in limits.items() if value is not None and args.width is None}
     if args.model is None:
-        say(_why(usual, args.width, budget))
+        say(_why(usual, reason, args.width, budget))
     output = args.output or beside(args.inputs, upscaler.scale)
     planned = plan_jobs(args.inputs, output, suffix=args.suffix, extension=args.format)
     jobs = [job for job in planned if args.overwrite or not job.target.exists()]
@@ -92,17 +92,19 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _why(name: str, width: str | None, budget: Mapping[str, float]) -> str:
-    """Which network is taken where none is named, at which width, and how another is chosen."""
-    from srkd.networks.pretrained import PRETRAINED
+def _why(name: str, reason: str, width: str | None, budget: Mapping[str, float]) -> str:
+    """Which network is taken where none is named, and why; at which width, and how another is chosen."""
+    from srkd.networks.pretrained import CURRENT, PRETRAINED
 
     units = {"latency_ms": "ms", "memory_mb": "MiB"}
     limits = " and ".join(f"{value:g} {units[name]}" for name, value in budget.items())
     at = "full width, the best; --width 0.25 or --latency-ms T is faster"
     if width or limits:
         at = f"width {width}, as asked" if width else f"the widest width within {limits} on this machine"
-    others = ", ".join(f"-m {other} for ×{scale}" for other, scale in PRETRAINED.items() if other != name)
+    chosen = PRETRAINED[name]
+    others = {other: PRETRAINED[other] for other in CURRENT if other != name}
+    ways = "; ".join(f"-m {other} for {shipped.images}, ×{shipped.scale}" for other, shipped in others.items())
     return (
-        f"Network: {name}, the usual one of those that come with srkd (×{PRETRAINED[name]}, trained on clean "
-        f"photographs), at {at}. Others: {others}, -m FILE for your own."
+        f"Network: {name}, which comes with srkd (×{chosen.scale}, for {chosen.images}: {reason}), at {at}. "
+        f"Others: {ways}; -m FILE for your own."
     )

@@ -14,7 +14,7 @@ from srkd.contents import read_contents, require_plain
 from srkd.missing import here, not_there
 from srkd.networks.dialects import Converted, recognise
 from srkd.networks.fitting import Place, mappings, places, readings, without_residue
-from srkd.networks.pretrained import PRETRAINED, resolve
+from srkd.networks.pretrained import CURRENT, PRETRAINED, resolve
 from srkd.types import InputError, did_you_mean, located
 
 PARAM_KEYS = ("params_ema", "params")
@@ -104,7 +104,8 @@ def _missing(path: Path) -> str:
     if near := did_you_mean(str(path), PRETRAINED):
         return f"checkpoint {path} does not exist.{near}"
     found = not_there(path, "checkpoint", wanted=_is_checkpoint)
-    known = f" The package brings {' and '.join(PRETRAINED)}; `srkd data get-model` lists published weights."
+    brought = f"{', '.join(CURRENT[:-1])} and {CURRENT[-1]}"
+    known = f" The package brings {brought}; `srkd data get-model` lists published weights."
     return found if "Did you mean" in found else found + known
 
 

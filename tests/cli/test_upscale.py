@@ -93,7 +93,7 @@ def test_what_a_folder_holds_beside_images_is_told(checkpoint, tmp_path, photo, 
     [
         (
             [],
-            "switchable-x2, the usual one of those that come with srkd (×2, trained on clean photographs), at full",
+            "switchable-x2, which comes with srkd (×2, for clean photographs: no image is a JPEG), at full",
         ),
         (["--width", "0.25"], "at width 0.25, as asked"),
         (["--latency-ms", "40000"], "at the widest width within 40000 ms on this machine"),
@@ -110,7 +110,16 @@ def test_without_a_model_it_says_which_and_why_and_how_to_choose_another(
     assert main(["upscale", str(tmp_path / "photo.png"), *words, *more]) == 0
     first, *rest = capsys.readouterr().out.splitlines()
     assert first.startswith("Network: ") and said in first
-    assert "-m switchable-x4 for ×4" in first and "-m FILE" in first
+    assert "-m switchable-x4 for clean photographs, ×4" in first and "-m FILE" in first
     assert "photo_x2.png" in rest[-1]
     assert main(["upscale", str(tmp_path / "photo.png"), *words, *more, "-m", "switchable-x2", "--overwrite"]) == 0
     assert "Network:" not in capsys.readouterr().out
+
+
+def test_a_jpeg_gets_the_network_for_jpegs(tmp_path, photo, capsys):
+    for name in ("b.png", "a.JPG"):
+        write_image(tmp_path / "photos" / name, photo[:9, :12])
+    assert main(["upscale", str(tmp_path / "photos"), "--precision", "fp32", "--device", "cpu"]) == 0
+    said = capsys.readouterr().out
+    assert "switchable-x2-photo, which comes with srkd (×2, for photographs that went through JPEG: a.JPG is a" in said
+    assert "-m switchable-x2 for clean photographs, ×2" in said and "2026" not in said

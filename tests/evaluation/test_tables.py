@@ -115,7 +115,10 @@ def test_columns_without_figures_say_why():
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 
 
-@pytest.mark.parametrize("path", [path for path in RESULTS.glob("*/*.json") if path.stem != "runs"], ids=str)
+# A result has its .csv beside it; what scripts wrote beside results has none.
+@pytest.mark.parametrize(
+    "path", [path for path in RESULTS.glob("*/*.json") if path.with_suffix(".csv").exists()], ids=str
+)
 def test_results_that_were_written_before_are_written_the_same_again(path, tmp_path):
     # schema 1, by several versions: tables of every kind are byte for byte what they were
     result = read_result(path)

@@ -420,7 +420,7 @@ MISTAKES: list[tuple[str, str]] = [
     ),
     (
         "upscale photos -m nothere.pth -o out",
-        "checkpoint nothere.pth does not exist. The current folder has net.pth, text.pth. The package brings switchable-x2 and switchable-x4; `srkd data get-model` lists published weights.",
+        "checkpoint nothere.pth does not exist. The current folder has net.pth, text.pth. The package brings switchable-x2, switchable-x2-photo and switchable-x4; `srkd data get-model` lists published weights.",
     ),
     (
         "upscale photos -m photos -o out",
@@ -508,7 +508,7 @@ MISTAKES: list[tuple[str, str]] = [
     ),
     (
         "cost EDSR",
-        "checkpoint EDSR does not exist. The current folder has net.pth, text.pth. The package brings switchable-x2 and switchable-x4; `srkd data get-model` lists published weights.",
+        "checkpoint EDSR does not exist. The current folder has net.pth, text.pth. The package brings switchable-x2, switchable-x2-photo and switchable-x4; `srkd data get-model` lists published weights.",
     ),
     (
         "cost photos",

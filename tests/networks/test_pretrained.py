@@ -18,7 +18,12 @@ from srkd.networks.weights import load_network
 from srkd.types import InputError
 
 WIDTHS = (1.0, 0.75, 0.5, 0.25)
-SET5 = {"switchable-x2": (37.2, 35.5), "switchable-x4": (31.2, 30.2)}  # what full and quarter width have to reach
+SET5 = {  # what full and quarter width have to reach
+    "switchable-x2": (37.2, 35.5),
+    "switchable-x2-photo": (37.0, 36.6),
+    "switchable-x4": (31.6, 31.2),
+    "switchable-x4-2026-11": (31.2, 30.2),
+}
 
 
 @pytest.fixture(params=PRETRAINED)
@@ -35,11 +40,14 @@ def test_the_file_is_small_and_has_a_card(name):
 
 def test_widths_scale_and_precision(name):
     network = load_network(name)
-    assert (network.trained_widths, network.scale) == (WIDTHS, PRETRAINED[name])
-    assert resolve(name) == pretrained(network.scale)
+    assert (network.trained_widths, network.scale) == (WIDTHS, PRETRAINED[name].scale)
     assert {p.dtype for p in network.parameters()} == {torch.float32}
     costs = [multi_adds(network, height=16, width_px=16, width=width) for width in WIDTHS]
     assert costs == sorted(costs, reverse=True)
+
+
+def test_the_usual_network_of_a_scale():
+    assert [pretrained(scale) for scale in (2, 4)] == [resolve("switchable-x2"), resolve("switchable-x4")]
 
 
 def test_a_scale_that_is_not_there(name):
@@ -56,7 +64,7 @@ def test_a_file_of_the_same_name_comes_first(tmp_path, monkeypatch, name):
 
 
 def test_every_width_beats_bicubic_and_the_narrower_one(name):
-    scale = PRETRAINED[name]
+    scale = PRETRAINED[name].scale
     gt = mod_crop(skimage.data.chelsea()[60:204, 100:292], 4)
     lq = imresize(gt, scale=1 / scale)
     up = srkd.Upscaler(name, precision="fp32")
@@ -68,7 +76,7 @@ def test_every_width_beats_bicubic_and_the_narrower_one(name):
 
 
 def test_what_the_results_say_holds(name, shared_data):
-    scale = PRETRAINED[name]
+    scale = PRETRAINED[name].scale
     up = srkd.Upscaler(name, precision="fp32")
     pairs = PairedImageDataset(scale=scale, dataroot_gt=str(shared_data / "Set5/HR"))
     for width, least in zip((1.0, 0.25), SET5[name], strict=True):
