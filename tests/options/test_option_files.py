@@ -10,7 +10,8 @@ from srkd.engine.networks import teachers_in
 from srkd.losses.pixel import L1Loss
 from srkd.methods.base import teacher_use
 from srkd.methods.csd import NetworkSpace
-from srkd.networks.weights import build_network, save_network
+from srkd.networks.pretrained import PRETRAINED
+from srkd.networks.weights import build_network, load_network, save_network
 from srkd.options import load_test_options, load_train_options
 from srkd.registry import METHODS, OPTIMIZERS, SCHEDULERS
 
@@ -76,6 +77,11 @@ def test_what_a_training_starts_from_is_made_by_another_file(path, by_name):
     }
     for file, network in needed.items():
         if file is None:
+            continue
+        if file in PRETRAINED:  # comes with the package
+            shipped = load_network(file)
+            assert (shipped.scale, type(shipped).__name__) == (opt.scale, network.type)
+            assert network.args.items() <= shipped.config.items()
             continue
         folder, models, name = Path(file).parts[-3:]
         first = by_name[folder]
