@@ -46,9 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Upscale everything; 1 where a file failed."""
-    from srkd.imaging.files import left_out, list_images
+    from srkd.imaging.files import left_out
     from srkd.inference.budget import chooser
-    from srkd.inference.files import beside, plan_jobs, upscale_files
+    from srkd.inference.files import beside, plan_jobs, sources, upscale_files
     from srkd.inference.upscaler import Upscaler
     from srkd.networks.pretrained import fitting
 
@@ -57,16 +57,16 @@ def run(args: argparse.Namespace) -> int:
     for name, value in (("--latency-ms", args.latency_ms), ("--memory-mb", args.memory_mb)):
         if value is not None and not value > 0:
             raise InputError(f"{name} is above 0, not {value:g}.")
-    usual, reason = fitting(file for path in args.inputs for file in (list_images(path) if path.is_dir() else [path]))
+    model, reason = (args.model, "") if args.model else fitting(sources(args.inputs))
     upscaler = Upscaler(
-        args.model or usual, width=widths([args.width or "1"])[0], device=args.device, precision=args.precision,
+        model, width=widths([args.width or "1"])[0], device=args.device, precision=args.precision,
         tile=tile(args.tile), self_ensemble=args.self_ensemble, memory_mb=args.memory_mb,
         runtime=args.runtime,
     )  # fmt: skip
     limits = {"latency_ms": args.latency_ms, "memory_mb": args.memory_mb}
     budget = {name: value for name, value in limits.items() if value is not None and args.width is None}
-    if args.model is None:
-        say(_why(usual, reason, args.width, budget))
+    if reason:
+        say(_why(model, reason, args.width, budget))
     output = args.output or beside(args.inputs, upscaler.scale)
     planned = plan_jobs(args.inputs, output, suffix=args.suffix, extension=args.format)
     jobs = [job for job in planned if args.overwrite or not job.target.exists()]

@@ -31,6 +31,11 @@ class Job(NamedTuple):
     target: Path
 
 
+def sources(inputs: Sequence[Path]) -> list[Path]:
+    """The images and videos that are given, and the images of the folders among them."""
+    return [path for given in inputs for path in (list_images(given) if given.is_dir() else [given])]
+
+
 def plan_jobs(inputs: Sequence[Path], output: Path, *, suffix: str = "", extension: str | None = None) -> list[Job]:
     """Each image or video with the file it becomes.
 
@@ -63,10 +68,9 @@ def plan_jobs(inputs: Sequence[Path], output: Path, *, suffix: str = "", extensi
             raise InputError(f"unknown image format {extension!r}; allowed: {', '.join(WRITABLE_SUFFIXES)}.")
         if output.exists() and not output.is_dir():
             raise InputError(f"-o {output} is a file; several images need a folder.")
-        sources = [path for given in inputs for path in (list_images(given) if given.is_dir() else [given])]
         jobs = [
             Job(path, output / f"{path.stem}{suffix}{'.mp4' if is_video(path) else ending}")
-            for path in dict.fromkeys(sources)
+            for path in dict.fromkeys(sources(inputs))
         ]
     _check_jobs(jobs)
     return jobs
