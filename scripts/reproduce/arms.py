@@ -47,6 +47,7 @@ class Arm:
         network: the block `network_g:`.
         length: its iterations, by their name in the budget.
         train: further keys of the block `train:`.
+        data: further keys of `datasets.train`.
     """
 
     method: dict[str, Any]
@@ -57,6 +58,7 @@ class Arm:
     network: dict[str, Any] = field(default_factory=lambda: STUDENT)
     length: str = "arms"
     train: dict[str, Any] = field(default_factory=dict[str, Any])
+    data: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def first(self) -> set[str]:
         """The trainings that come before it."""
@@ -194,10 +196,10 @@ class Trainings:
             "name": run_name,
             "manual_seed": seed,
             "path": path,
-            "datasets": {"train": {"gt_size": self.budget.patch}},
+            "datasets": {"train": {"gt_size": self.budget.patch, **arm.data}},
             "network_g": arm.network,
             "method": method,
-            "train": {"total_iter": iterations, "scheduler": {"T_max": iterations}, **arm.train},
+            "train": {"precision": "bf16", "total_iter": iterations, "scheduler": {"T_max": iterations}, **arm.train},
             "val": {"val_freq": min(self.budget.val_freq or max(iterations // 5, 1), iterations)},
         }
         if networks:

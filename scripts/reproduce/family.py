@@ -4,7 +4,7 @@
   OMP_NUM_THREADS=1 nice -n 19 python scripts/reproduce/family.py --budget cpu-evening \
       --craft ../shared/data/weights/craft_x4.pth
 
-Feature methods learn from an EDSR 48×8 that is trained first, output methods from CRAFT through its cached ×8 pictures
+Feature methods learn from an EDSR 48×8 that is trained first, output methods from CRAFT through its cached pictures
 (without --craft: from the EDSR). Weights are defaults, not tuned; in the arms `*_acting` the term's gradient on the
 student is a tenth of the pixel loss's: the weight for that comes from the log of the default's own training.
 
@@ -22,8 +22,11 @@ from steps import ROOT
 from table import Table, arguments
 
 BASE = ROOT / "options/train/base/bsds_x4.yml"
-EDSR = {"type": "EDSR", "num_feat": 48, "num_block": 8, "upscale": 4, "img_range": 1.0}
-CACHE = {"keep": "outputs", "self_ensemble": True}
+EDSR = {"type": "EDSR", "num_feat": 48, "num_block": 8, "upscale": 4, "img_range": 1.0, "upsampler": "direct"}
+CACHE = {"keep": "outputs"}
+KEPT = {"teacher_cache": {"keep": "features"}}
+UPRIGHT = {"use_hflip": False, "use_rot": False}  # CRAFT's features of one orientation are kept, not of eight
+WIDTHS = [1.0, 0.5, 0.25]
 SLOW = 0.3  # seconds of CPU an iteration
 
 FIRST: dict[str, Arm] = {  # trained once, with seed 0
@@ -39,7 +42,7 @@ ARMS: dict[str, Arm] = {
     "mean_teacher": Arm({"type": "EMATeacher"}),
     "mutual": Arm({"type": "MutualLearning"}),
     "byot": Arm({"type": "BYOT"}),
-    "slimmable": Arm({"type": "Supervised", "widths": [1.0, 0.5, 0.25]}),
+    "slimmable": Arm({"type": "Supervised", "widths": WIDTHS}),
     "us_nets": Arm({"type": "USNets", "least": 0.25}, control="slimmable"),
     "output_kd": Arm({"type": "OutputKD", "teacher_cache": CACHE}, (CRAFT,)),
     "masked_kd": Arm({"type": "MaskedKD", "teacher_cache": CACHE}, (CRAFT,)),
@@ -47,22 +50,26 @@ ARMS: dict[str, Arm] = {
     "output_kd_edsr": Arm({"type": "OutputKD", "teacher_cache": CACHE}, ("edsr",)),
     **{name.lower(): Arm({"type": name}, ("edsr",)) for name in FEATURES},
     "srkd_acting": Arm({"type": "SRKD"}, ("edsr",), acting=("srkd", "l_stat", "feature_weight")),
+    **{f"{name.lower()}_kept": Arm({"type": name, **KEPT}, ("edsr",), control=name.lower()) for name in ("SRKD", "AT")},
     "decoder": Arm({"type": "Supervised"}, start="first_stage"),
     "pisr": Arm(PISR, start="first_stage", control="decoder"),
     "pisr_acting": Arm(PISR, start="first_stage", control="decoder", acting=("pisr", "l_vid", "information_weight")),
     "slice": Arm({"type": "Supervised", "widths": [0.25]}, start="wide", network=WIDE),
     "csd": Arm(CSD, start="wide", control="slice", network=WIDE),
-    "fakd_widths": Arm({"type": "FAKD", "widths": [1.0, 0.5, 0.25]}, ("edsr",), control="slimmable"),
+    "fakd_widths": Arm({"type": "FAKD", "widths": WIDTHS}, ("edsr",), control="slimmable"),
     "dukd": Arm({"type": "DUKD"}, ("edsr",), control="output_kd_edsr"),
 }
-EXTRA: dict[str, Arm] = {  # only where --arms names them: CRAFT runs live, 3 s an iteration
-    "fakd_widths_craft": Arm({"type": "FAKD", "widths": [1.0, 0.5, 0.25]}, (CRAFT,), control="slimmable"),
+EXTRA: dict[str, Arm] = {  # only where --arms names them
+    "slimmable_upright": Arm({"type": "Supervised", "widths": WIDTHS}, control="slimmable", data=UPRIGHT),
+    "fakd_widths_craft": Arm(
+        {"type": "FAKD", "widths": WIDTHS, **KEPT}, (CRAFT,), control="slimmable_upright", data=UPRIGHT
+    ),
 }
 BUDGETS = {
     "try": Budget({"first": 10, "arms": 10}, patch=48),
     "cpu-minutes": Budget({"first": 1_000, "arms": 300}),
     "cpu-tiny": Budget({"first": 2_000, "arms": 1_000}),
-    "cpu-evening": Budget({"first": 3_000, "arms": 2_000}),
+    "cpu-evening": Budget({"first": 4_000, "arms": 2_000}),
     "cpu-night": Budget({"first": 6_000, "arms": 5_000}),
     "gpu-hour": Budget({"first": 10_000, "arms": 5_000}, patch=192),  # estimated for an H100 with --jobs 3; not run
 }

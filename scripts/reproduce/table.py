@@ -108,7 +108,8 @@ class Table(Trainings):
         needed = [name for name in self.first if any(name in self.arms[other].first() for other in chosen)]
         if failed := self.train_all([(name, None) for name in needed], args.jobs):
             raise SystemExit(f"failed: {failed}")
-        cached = {self.arms[name].teachers: name for name in chosen if "teacher_cache" in self.arms[name].method}
+        keeps = {name: self.arms[name].method.get("teacher_cache", {}).get("keep") for name in chosen}
+        cached = {self.arms[name].teachers: name for name, keep in keeps.items() if keep == "outputs"}
         for name in cached.values():  # once for all that look at them
             run("data", "render-teacher", "-opt", self.option_file(name, arms[name][0], seeds[0]))
         for seed in seeds:
