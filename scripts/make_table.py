@@ -4,9 +4,9 @@
   python scripts/make_table.py --check    exit status 1 if that would change anything
 
 A marker is `<!-- KIND FOLDER -->`, and `<!-- end -->` after what was generated. Kinds: `distillation`, `differences`
-and `chances` (what scripts/reproduce/distillation.py wrote), `schedule` (the same), `network`
-(scripts/reproduce/switchable.py), `steps`, `jpeg`, `int8`, `family` and `parts` (both networks, short), `precision`
-(two arms of one file), `published`, `public` and `frontier`.
+and `chances` (what scripts/reproduce/distillation.py wrote), `schedule` (the same), `arms` (family.py and
+convergence.py there), `network` (switchable.py there), `steps`, `jpeg`, `int8`, `family` and `parts` (both networks,
+short), `precision` (two arms of one file), `published`, `public` and `frontier`.
 docs/images/methods.svg and frontier_x4.svg are written too.
 """
 
@@ -208,6 +208,18 @@ def schedule(folder: Path) -> str:
         f"HR patches of {patch} × {patch}, batch 16, {seeds}. {where['hardware']}, torch {where['torch']}. "
         f"Made by `{record['command']}`."
     )
+
+
+def arms(folder: Path) -> str:
+    """What scripts/reproduce/table.py wrote, and what the trainings were."""
+    record = json.loads((folder / "runs.json").read_text(encoding="utf-8"))
+    budget, where = record["budget"], record["environment"]
+    lengths = ", ".join(f"{name} {number:,}" for name, number in budget["iterations"].items())
+    text = (
+        f"Iterations: {lengths}; HR patches of {budget['patch']} × {budget['patch']}, batch 16. {where['hardware']}, "
+        f"torch {where['torch']}. Made by `{record['command']}`."
+    )
+    return f"{(folder / 'table.md').read_text(encoding='utf-8')}\n{text}"
 
 
 def network(folder: Path) -> str:
@@ -415,6 +427,7 @@ KINDS: dict[str, Callable[[Path], str]] = {
         differences,
         chances,
         schedule,
+        arms,
         network,
         steps,
         family,

@@ -1,7 +1,7 @@
 """A table of methods, each against its control, over several seeds: what family.py and convergence.py share.
 
 The first seed of all arms comes before the second of any. After each seed all that is there is measured and written to
-docs/results/<name>/: benchmark.json, comparison.json (each arm with its control), runs.json (what each training took)
+docs/results/<name>/: benchmark_<part>.json, comparison.json (each arm with its control), runs.json (what each took)
 and table.md. The same command goes on where it was interrupted. An arm that fails is said at the end, and the others
 go on.
 """
@@ -16,9 +16,10 @@ import signal
 import statistics
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import torch
 from arms import Trainings
@@ -28,51 +29,55 @@ from srkd.atomic import atomic_write_text
 from srkd.evaluation.arms import Arm as Side
 from srkd.evaluation.arms import read_arms
 from srkd.evaluation.compare import Comparison, compare
+from srkd.evaluation.result import read_result
 from srkd.evaluation.words import Answer
 from srkd.options import load_train_options
 from srkd.provenance import environment
+
+PARTS = 4  # result files of a table, so that several can be made at a time
 
 
 class Table(Trainings):
     """Trainings with what is said of them."""
 
-    def control(self, side: Side, sides: Mapping[tuple[str, float], Side]) -> Side | None:
-        """What an arm is compared with, at as many channels."""
-        arm = self.arms.get(side.name)
-        if arm is None or side.name == arm.control:
-            return None
-        return sides.get((arm.control, side.width * self.width(arm.control) / self.width(side.name)))
-
-    def measure(self, arms: Mapping[str, Sequence[str]], sets: Sequence[str], command: str) -> None:
+    def measure(self, arms: Mapping[str, Sequence[str]], sets: Sequence[str], command: str, jobs: int) -> None:
         """Measure all runs that are finished, and write the tables."""
         done = {name: [r for r in runs if self.finished(r)] for name, runs in arms.items()}
         done = {name: runs for name, runs in done.items() if runs}
         runs = [run_name for every in done.values() for run_name in every]
         first = [name for name in self.first if self.finished(name)]
         teachers = [name for name in first if any(name in self.arms[other].teachers for other in done)]
-        result = self.out / "benchmark.json"
-        networks = [self.network(name) for name in [*teachers, *runs]]
-        run("benchmark", *networks, "--sets", *sets, "--no-teacher", "-o", result, "-q")
-        specs = [f"{name}={result}:{name}" for name in teachers]
-        specs += [f"{name}={result}:{name}_seed*" for name in done]
-        sides = {(side.name, side.width): side for side in read_arms(specs)}
-        pairs = [(other, side) for side in sides.values() if (other := self.control(side, sides)) is not None]
-        found = compare(pairs, "psnr", sets=sets) if pairs else []
-        if found:
-            side_file = pairs[0][0].runs[0].file
-            Answer(found, str(side_file.protocol["description"])).write(self.out / "comparison.json")
+        parts: dict[Path, list[Path]] = {}  # an arm stays in its file, which keeps what was measured before
+        for name, runs_of in {**{name: [name] for name in teachers}, **done}.items():
+            part = [*self.every].index(name) % PARTS
+            parts.setdefault(self.out / f"benchmark_{part}.json", []).extend(self.network(each) for each in runs_of)
+        with ThreadPoolExecutor(jobs) as pool:
+            for each in [
+                pool.submit(run, "benchmark", *networks, "--sets", *sets, "--no-teacher", "-o", file, "-q")
+                for file, networks in parts.items()
+            ]:
+                each.result()
         record = {
             "command": command,
             "budget": asdict(self.budget),
             "environment": environment("cuda" if torch.cuda.is_available() else "cpu"),
+            "sets": sets,
             "teachers": {name: self.arms[name].teachers for name in done if self.arms[name].teachers},
+            "controls": {
+                name: [control, self.width(control) / self.width(name)]  # at as many channels
+                for name in done
+                if (control := self.arms[name].control) in done and control != name
+            },
             "methods": {name: load_train_options(self.options(each[0])).method.args for name, each in done.items()},
             "arms": done,
+            "measured_teachers": teachers,
             "gradients": {name: self.gradients(each[0]) for name, each in done.items()},
             "trainings": {run_name: self.cost(run_name) for run_name in [*first, *runs]},
         }
         atomic_write_text(self.out / "runs.json", json.dumps(record, indent=1, default=asdict) + "\n")
-        atomic_write_text(self.out / "table.md", rows(list(sides.values()), found, record, sets))
+        if found := compared(self.out):
+            Answer(found, read_result(next(iter(parts))).protocol["description"]).write(self.out / "comparison.json")
+        atomic_write_text(self.out / "table.md", written(self.out))
 
     def with_controls(self, names: Iterable[str]) -> list[str]:
         """The arms, and what they are compared with or take a weight from, in the order of the table."""
@@ -118,39 +123,67 @@ class Table(Trainings):
             for acting in (False, True):  # these take their weight from the others' logs
                 runs = [(name, seed) for name in todo if bool(self.arms[name].acting) == acting]
                 failed |= self.train_all(runs, args.jobs)
-            self.measure(arms, args.sets, shlex.join(["python", *sys.argv]))
+            self.measure(arms, args.sets, shlex.join(["python", *sys.argv]), args.jobs)
             also(arms)
         sys.stdout.write(f"Written: {self.out}/table.md\n")
         if failed:
             raise SystemExit("failed: " + "; ".join(f"{name}: {error}" for name, error in failed.items()))
 
 
-def rows(sides: Sequence[Side], found: Sequence[Comparison], record: Mapping[str, Any], sets: Sequence[str]) -> str:
-    """The table as Markdown: a row an arm and width."""
-    head = ["arm", "control", "seeds", *sets, *(f"{name}: arm − control (95 %)" for name in sets)]
-    lines = [[*head, "gradient / pixel loss's", "CPU ms an iteration", "MiB"]]
-    for side in sides:
-        cells = [side.label, "", str(len(side.runs))]
-        for name in sets:
-            values = [
-                row.metrics["psnr"] for each in side.runs for (where, _), row in each.rows.items() if where == name
-            ]
-            cells.append(f"{statistics.fmean(values):.3f}" if values else "")
-        for name in sets:
-            item = next((c for c in found if (c.arm, c.set) == (side.label, name)), None)
-            cells[1] = item.baseline if item else cells[1]
-            cells.append(_interval(item))
-        trainings = [
-            cost for run_name, cost in record["trainings"].items() if run_name.rpartition("_seed")[0] == side.name
+def sides_of(folder: Path) -> list[Side]:
+    """The arms at each width, as the files of a table have them."""
+    files = sorted(folder.glob("benchmark_*.json"))
+    where = {model: file for file in files for model in {row.model for row in read_result(file).summary}}
+    record = json.loads((folder / "runs.json").read_text(encoding="utf-8"))
+    arms = {**{name: [name] for name in record["measured_teachers"]}, **record["arms"]}
+    return read_arms([f"{name}={','.join(f'{where[run]}:{run}' for run in runs)}" for name, runs in arms.items()])
+
+
+def compared(folder: Path) -> list[Comparison]:
+    """Each arm with its control, at as many channels, on each set."""
+    record = json.loads((folder / "runs.json").read_text(encoding="utf-8"))
+    sides = {(side.name, side.width): side for side in sides_of(folder)}
+    pairs: list[tuple[Side, Side]] = []
+    for name, (control, factor) in record["controls"].items():
+        pairs += [
+            (sides[control, width * factor], side)
+            for (other, width), side in sides.items()
+            if other == name and (control, width * factor) in sides
         ]
-        trainings = trainings or [record["trainings"][name] for name in [side.name] if name in record["trainings"]]
+    return compare(pairs, "psnr", sets=record["sets"]) if pairs else []
+
+
+def written(folder: Path) -> str:
+    """The table as Markdown: a row an arm and width."""
+    record = json.loads((folder / "runs.json").read_text(encoding="utf-8"))
+    sets, found = record["sets"], {(item.arm, item.set): item for item in compared(folder)}
+    head = ["arm", "learns from", "control", "seeds", *sets, *(f"{name}: arm − control (95 %)" for name in sets)]
+    lines = [[*head, "gradient / pixel loss's", "CPU ms an iteration", "MiB"]]
+    for side in sides_of(folder):
+        trainings = [record["trainings"][run] for run in record["arms"].get(side.name, [side.name])]
+        items = [found.get((side.label, name)) for name in sets]
         shares = record["gradients"].get(side.name, {})
-        cells.append(", ".join(f"{name} {value:.2g}" for name, value in shares.items()))
-        for key in ("cpu_ms", "mib"):
-            cells.append(f"{statistics.fmean(cost[key] for cost in trainings):.0f}" if trainings else "")
-        lines.append(cells)
+        lines.append(
+            [
+                side.label,
+                " and ".join(record["teachers"].get(side.name, ())),
+                items[0].baseline if items[0] else "",
+                str(len(side.runs)),
+                *(f"{_mean(side, name):.3f}" for name in sets),
+                *(_interval(item) for item in items),
+                ", ".join(f"{name} {value:.2g}" for name, value in shares.items()),
+                *(f"{statistics.fmean(cost[key] for cost in trainings):.0f}" for key in ("cpu_ms", "mib")),
+            ]
+        )
     lines.insert(1, ["---"] * len(lines[0]))
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def _mean(side: Side, set_: str) -> float:
+    """PSNR over the images of a set and all runs."""
+    return statistics.fmean(
+        row.metrics["psnr"] for run in side.runs for (where, _), row in run.rows.items() if where == set_
+    )
 
 
 def _interval(item: Comparison | None) -> str:

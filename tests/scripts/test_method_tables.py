@@ -83,16 +83,8 @@ def test_the_arms_at_convergence(convergence):
 
 def test_a_quarter_of_the_wide_network_is_compared_with_the_student(convergence, tmp_path):
     made = table(convergence, "try", None, tmp_path)
-
-    class Side:
-        def __init__(self, name, width):
-            self.name, self.width = name, width
-
-    keys = [("scratch", 1.0), ("slice", 1.0), ("slice_middle", 1.0), ("us_nets", 1.0), ("us_nets", 0.25)]
-    sides = {key: Side(*key) for key in keys}
-    found = {key: getattr(made.control(side, sides), "name", None) for key, side in sides.items()}
-    assert found[("slice", 1.0)] == "scratch" and found[("us_nets", 0.25)] == "slice_middle"
-    assert found[("us_nets", 1.0)] is None and found[("scratch", 1.0)] is None  # 64 channels have no control
+    assert made.width("us_nets") == 0.25 and made.width("slice_middle") == made.width("scratch") == 1
+    assert made.arms["slice"].control == "scratch" and made.arms["us_nets"].control == "slice_middle"
 
 
 def test_gains_are_those_over_the_control_at_the_iterations_of_both(convergence, tmp_path, monkeypatch):
@@ -112,6 +104,13 @@ def test_arms_of_a_teacher_that_is_not_there_are_refused(convergence, monkeypatc
     with pytest.raises(SystemExit) as ended:
         convergence.main()
     assert ended.value.code == 2 and "slice_craft; --craft" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "folder", [file.parent for file in (ROOT / "docs/results").glob("*/table.md")], ids=lambda f: f.name
+)
+def test_a_table_is_what_its_files_say(scripts, folder):
+    assert scripts("table").written(folder) == (folder / "table.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -149,6 +148,7 @@ def test_the_command_makes_the_table_and_goes_on(convergence, small, monkeypatch
     assert record["methods"]["pisr_acting"]["information_weight"] != record["methods"]["pisr"]["information_weight"]
     found = json.loads((out / "comparison.json").read_text())["comparisons"]
     pairs = {(item["arm"].partition("@")[0], item["baseline"].partition("@")[0]) for item in found}
+    assert {item["arm"] for item in found if item["baseline"] == "slice_middle"} == {"us_nets@0.25"}  # 16 channels
     assert {("own", "scratch"), ("pisr_acting", "decoder"), ("us_nets", "slice_middle")} <= pairs
     assert {item["seeds"]["pairing"] for item in found} == {"recorded"}
     share = record["gradients"]["pisr_acting"]["l_vid"]
