@@ -9,6 +9,7 @@ import copy
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from srkd.losses.pixel import PixelLoss
 from srkd.methods.base import Method, Teachers, require_shares
@@ -23,10 +24,14 @@ class EMATeacher(Method):
     """(1 - a) · pix(S, gt) + a · pix(S, Ŝ), Ŝ being the average of the student, a rising from 0 to `alpha`.
 
     Args:
-        alpha: share of the average's picture, from 0 to 1, from `ramp` on.
-        decay: of the average, for each step.
+        alpha: share of the average's picture, from 0 to 1, from `ramp` on. Below 0.5 with L1: at half, the student has
+            no gradient anywhere between the average and the ground truth, stays at the average, and both stand still.
+        decay: of the average, for each step. In step t it is at most 1 - 1 / (t + 1), as with the authors: else the
+            random weights of the start would teach for a thousand steps.
         ramp: share of the training over which `alpha` rises from 0.
     """
+
+    steps: Tensor  # so far
 
     def __init__(
         self,
@@ -34,7 +39,7 @@ class EMATeacher(Method):
         teacher: Teachers,
         pixel: PixelLoss,
         *,
-        alpha: float = 0.5,
+        alpha: float = 0.2,
         decay: float = 0.999,
         ramp: float = 0.2,
         **options: Any,
@@ -43,6 +48,7 @@ class EMATeacher(Method):
         require_shares(alpha=alpha, decay=decay, ramp=ramp)
         self.average = FrozenCopy(copy.deepcopy(student))
         self.alpha, self.decay, self.ramp = alpha, decay, ramp
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
         self.weights["l_ts"] = pixel.loss_weight
 
     def weight(self, name: str, progress: float) -> float:
@@ -54,9 +60,11 @@ class EMATeacher(Method):
     def after_step(self, progress: float) -> None:
         """Average in the student's new values."""
         own = self.student.state_dict()
+        self.steps += 1
+        new = max(1 - self.decay, 1 / (int(self.steps) + 1))
         for name, value in self.average.module.state_dict().items():
             if value.is_floating_point():
-                value.lerp_(own[name].to(value.dtype), 1 - self.decay)
+                value.lerp_(own[name].to(value.dtype), new)
             else:
                 value.copy_(own[name])
 

@@ -22,11 +22,12 @@ class MutualLearning(Method):
     saved: the student as `net_g_latest.pth`, the peer as `net_peer_latest.pth`.
 
     Args:
-        alpha: share of the other's picture, from 0 to 1.
+        alpha: share of the other's picture, from 0 to 1. Below 0.5 with L1: at half, neither has a gradient anywhere
+            between the other and the ground truth, and they hold each other back.
     """
 
     def __init__(
-        self, student: Network, teacher: Teachers, pixel: PixelLoss, *, alpha: float = 0.5, **options: Any
+        self, student: Network, teacher: Teachers, pixel: PixelLoss, *, alpha: float = 0.2, **options: Any
     ) -> None:
         super().__init__(student, teacher, pixel, **options)
         require_shares(alpha=alpha)

@@ -86,13 +86,27 @@ def test_the_average_follows_the_student_and_ramps_up(pair, images):
     before = student.conv_first.weight.detach().clone()
     with torch.no_grad():
         student.conv_first.weight.add_(1.0)
-    method.after_step(0.1)
-    torch.testing.assert_close(method.average.module.conv_first.weight, before + 0.25)
+    for share in (1 / 2, 2 / 3, 1 - (1 - 2 / 3) * 0.75):  # a mean at first: its own start teaches nothing
+        method.after_step(0.1)
+        torch.testing.assert_close(method.average.module.conv_first.weight, before + share)
     assert [method.weight("l_ts", p) for p in (0.0, 0.25, 0.5, 1.0)] == [0, 0.25, 0.5, 0.5]
     assert method.weight("l_pix", 1.0) == 0.5
     assert "average._extra_state" in method.state_dict() and len(list(method.parameters())) == len(
         list(student.parameters())
     )
+
+
+@pytest.mark.parametrize("kind", [EMATeacher, MutualLearning])
+def test_what_learns_from_itself_is_not_held_where_it_is(pair, images, kind):
+    student, _ = pair
+    method = kind(student, None, L1Loss())
+    other = method.average.module if kind is EMATeacher else method.peer
+    other.load_state_dict(student.state_dict())
+    with torch.no_grad():
+        batch = Batch(images.lq, student(images.lq) + 1.0)
+        before = method.total(method(batch), 1.0).item()
+        student.conv_last.bias.add_(0.1 * student.img_range)
+        assert method.total(method(batch), 1.0).item() < before - 0.03  # towards the ground truth, away from the other
 
 
 def test_peers_begin_differently_and_do_not_pull_each_other(pair, images):
