@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import threading
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
@@ -12,6 +13,7 @@ from srkd.plugins import import_plugins_of_environment
 from srkd.types import InputError, did_you_mean
 
 T = TypeVar("T", bound=Callable[..., Any])
+_SCANNING = threading.RLock()  # a second thread waits for the whole list; a component may ask while it is imported
 
 
 class Registry(Generic[T]):
@@ -30,7 +32,7 @@ class Registry(Generic[T]):
         self.package = package
         self.doors = dict(doors or {})
         self._components: dict[str, T] = {}
-        self._scanned = False
+        self._begun = self._scanned = False
 
     def register(self, component: T) -> T:
         """Class or function decorator: make `component` available under its own name."""
@@ -72,11 +74,14 @@ class Registry(Generic[T]):
     def _scan(self) -> None:
         if self._scanned:
             return
-        self._scanned = True
-        package = importlib.import_module(self.package)
-        for module in pkgutil.iter_modules(getattr(package, "__path__", [])):
-            importlib.import_module(f"{self.package}.{module.name}")
-        import_plugins_of_environment()
+        with _SCANNING:
+            if self._begun:
+                return
+            self._begun = True
+            for module in pkgutil.iter_modules(getattr(importlib.import_module(self.package), "__path__", [])):
+                importlib.import_module(f"{self.package}.{module.name}")
+            import_plugins_of_environment()
+            self._scanned = True
 
 
 NETWORKS: Registry[Any] = Registry(

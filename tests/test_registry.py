@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import importlib
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -45,3 +47,21 @@ def test_names_of_version_0_1_are_found_with_a_warning() -> None:
         assert registry.Width is Width
     with pytest.raises(AttributeError, match="has no attribute 'Widht'"):
         registry.Widht  # noqa: B018
+
+
+def test_threads_wait_for_the_whole_list(tmp_path, monkeypatch):
+    package = tmp_path / "slow_components"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    for name in ("first", "second"):
+        (package / f"{name}.py").write_text(
+            f"import time\nfrom test_registry_threads import REGISTRY\ntime.sleep(0.2)\n"
+            f"@REGISTRY.register\ndef {name}(): pass\nassert '{name}' in REGISTRY.names()  # it may ask, too\n"
+        )
+    (tmp_path / "test_registry_threads.py").write_text(
+        "from srkd.registry import Registry\nREGISTRY = Registry('thing', 'slow_components')\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    registry = importlib.import_module("test_registry_threads").REGISTRY
+    with ThreadPoolExecutor(4) as pool:
+        assert [*pool.map(lambda _: registry.names(), range(4))] == [["first", "second"]] * 4
