@@ -50,6 +50,10 @@ ARMS: dict[str, Arm] = {
     "output_kd_edsr": Arm({"type": "OutputKD", "teacher_cache": CACHE}, ("edsr",)),
     **{name.lower(): Arm({"type": name}, ("edsr",)) for name in FEATURES},
     "srkd_acting": Arm({"type": "SRKD"}, ("edsr",), acting=("srkd", "l_stat", "feature_weight")),
+    **{
+        f"{name.lower()}_acting": Arm({"type": name}, ("edsr",), acting=(name.lower(), "l_feat", "feature_weight"))
+        for name in ("AT", "FSP", "RKD", "IRG", "CRD")  # with the default weight next to nothing, or nearly all
+    },
     **{f"{name.lower()}_kept": Arm({"type": name, **KEPT}, ("edsr",), control=name.lower()) for name in ("SRKD", "AT")},
     "decoder": Arm({"type": "Supervised"}, start="first_stage"),
     "pisr": Arm(PISR, start="first_stage", control="decoder"),
