@@ -154,24 +154,26 @@ def compared(folder: Path) -> list[Comparison]:
 
 
 def written(folder: Path) -> str:
-    """The table as Markdown: a row an arm and width."""
+    """The table as Markdown: a row an arm and width; differences on the set with the most images."""
     record = json.loads((folder / "runs.json").read_text(encoding="utf-8"))
-    sets, found = record["sets"], {(item.arm, item.set): item for item in compared(folder)}
-    head = ["arm", "learns from", "control", "seeds", *sets, *(f"{name}: arm − control (95 %)" for name in sets)]
+    sides, comparisons, sets = sides_of(folder), compared(folder), record["sets"]
+    largest = max(comparisons, key=lambda item: item.n * (item.set in sets)).set if comparisons else ""
+    found = {item.arm: item for item in comparisons if item.set == largest}
+    head = ["arm", "learns from", "control", "seeds", *sets, f"{largest}: arm − control (95 %)"]
     lines = [[*head, "gradient / pixel loss's", "CPU ms an iteration", "MiB"]]
-    for side in sides_of(folder):
+    for side in sides:
         trainings = [record["trainings"][run] for run in record["arms"].get(side.name, [side.name])]
-        items = [found.get((side.label, name)) for name in sets]
+        item = found.get(side.label)
         shares = record["gradients"].get(side.name, {})
         lines.append(
             [
                 side.label,
                 " and ".join(record["teachers"].get(side.name, ())),
-                items[0].baseline if items[0] else "",
+                item.baseline if item else "",
                 str(len(side.runs)),
                 *(f"{_mean(side, name):.3f}" for name in sets),
-                *(_interval(item) for item in items),
-                ", ".join(f"{name} {value:.2g}" for name, value in shares.items()),
+                _interval(item),
+                ", ".join(f"{name} {float(f'{value:.2g}'):g}" for name, value in shares.items()),
                 *(f"{statistics.fmean(cost[key] for cost in trainings):.0f}" for key in ("cpu_ms", "mib")),
             ]
         )
@@ -187,11 +189,13 @@ def _mean(side: Side, set_: str) -> float:
 
 
 def _interval(item: Comparison | None) -> str:
-    """A difference with its interval; without one where there is one seed a side."""
+    """A difference with its interval; of one run a side it is over images only."""
     if item is None or item.difference is None:
         return ""
     low, high = item.difference.crossed or (item.difference.low, item.difference.high)
-    interval = f" ({low:+.3f} … {high:+.3f}; {item.verdict})" if low is not None and high is not None else ""
+    one = item.seeds is None or len(item.seeds.arm) == len(item.seeds.baseline) == 1
+    verdict = f"{item.verdict}, over images" if one else item.verdict
+    interval = f" ({low:+.3f} … {high:+.3f}; {verdict})" if low is not None and high is not None else ""
     return f"{item.difference.mean:+.3f}{interval}"
 
 
