@@ -15,6 +15,7 @@ import shlex
 import signal
 import statistics
 import sys
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -49,7 +50,7 @@ class Table(Trainings):
         teachers = [name for name in first if any(name in self.arms[other].teachers for other in done)]
         parts: dict[Path, list[Path]] = {}  # an arm stays in its file, which keeps what was measured before
         for name, runs_of in {**{name: [name] for name in teachers}, **done}.items():
-            part = [*self.every].index(name) % PARTS
+            part = zlib.crc32(name.encode()) % PARTS
             parts.setdefault(self.out / f"benchmark_{part}.json", []).extend(self.network(each) for each in runs_of)
         with ThreadPoolExecutor(jobs) as pool:
             for each in [
