@@ -31,7 +31,7 @@ from srkd.evaluation.arms import Arm as Side
 from srkd.evaluation.arms import read_arms
 from srkd.evaluation.compare import Comparison, compare
 from srkd.evaluation.result import read_result
-from srkd.evaluation.words import Answer
+from srkd.evaluation.words import Answer, seed_by_seed
 from srkd.options import load_train_options
 from srkd.provenance import environment
 
@@ -190,14 +190,15 @@ def _mean(side: Side, set_: str) -> float:
 
 
 def _interval(item: Comparison | None) -> str:
-    """A difference with its interval; of one run a side it is over images only."""
+    """A difference with its interval (one run a side: over images only), or seed by seed where there is none."""
     if item is None or item.difference is None:
         return ""
     low, high = item.difference.crossed or (item.difference.low, item.difference.high)
     one = item.seeds is None or len(item.seeds.arm) == len(item.seeds.baseline) == 1
     verdict = f"{item.verdict}, over images" if one else item.verdict
-    interval = f" ({low:+.3f} … {high:+.3f}; {verdict})" if low is not None and high is not None else ""
-    return f"{item.difference.mean:+.3f}{interval}"
+    known = low is not None and high is not None
+    more = f"{low:+.3f} … {high:+.3f}; {verdict}" if known else seed_by_seed(item)
+    return f"{item.difference.mean:+.3f}{f' ({more})' if more else ''}"
 
 
 def _end(number: int, frame: object) -> NoReturn:
