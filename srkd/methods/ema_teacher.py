@@ -61,7 +61,7 @@ class EMATeacher(Method):
         """Average in the student's new values."""
         own = self.student.state_dict()
         self.steps += 1
-        new = (1.0 / (self.steps.double() + 1)).clamp_min(1 - self.decay)  # a tensor: a number would wait for the GPU
+        new = (1 / (self.steps + 1)).clamp_min(1 - self.decay)  # a tensor: a number would wait for the GPU
         for name, value in self.average.module.state_dict().items():
             if value.is_floating_point():
                 value.lerp_(own[name].to(value.dtype), new.to(value.dtype))
