@@ -29,6 +29,7 @@ PRETRAINED = {
     "switchable-x2": Shipped(2),
     "switchable-x2-photo": Shipped(2, "photographs that went through JPEG"),
     "switchable-x4": Shipped(4),
+    "switchable-x2-2026-11": Shipped(2, superseded=True),
     "switchable-x4-2026-11": Shipped(4, superseded=True),
 }
 """By name, the usual one first. What they are is in the `.md` file beside each."""

@@ -19,9 +19,10 @@ from srkd.types import InputError
 
 WIDTHS = (1.0, 0.75, 0.5, 0.25)
 SET5 = {  # what full and quarter width have to reach
-    "switchable-x2": (37.2, 35.5),
+    "switchable-x2": (37.4, 37.3),
     "switchable-x2-photo": (37.0, 36.6),
     "switchable-x4": (31.6, 31.2),
+    "switchable-x2-2026-11": (37.2, 35.5),
     "switchable-x4-2026-11": (31.2, 30.2),
 }
 
