@@ -6,7 +6,6 @@ import logging
 
 from srkd.engine.growth import freeze, grow
 from srkd.methods.base import ONE_TEACHER
-from srkd.networks.pretrained import resolve
 from srkd.networks.slim import Network
 from srkd.networks.weights import build_network, load_params, read_weights
 from srkd.options import Component, TrainOptions
@@ -37,8 +36,7 @@ def load_pretrained(
         weights = read_weights(path, key)
         skipped = load_params(network, weights, strict=strict)
     except InputError as error:
-        first = "" if resolve(path).exists() else " If it is what another option file makes, run that one first."
-        raise InputError(f"{where}: {error}{first}") from None
+        raise InputError(f"{where}: {error}") from None
     log.info("Loaded %s%s into %s.", path, f" ({weights.key})" if weights.key else "", type(network).__name__)
     if skipped:
         log.warning("Skipped %d tensors of unequal size: %s.", len(skipped), ", ".join(skipped))

@@ -1,5 +1,7 @@
 """Mistakes in the input: exit status 2, one paragraph that names the place, and nothing lost."""
 
+from pathlib import Path
+
 import pytest
 import torch
 import yaml
@@ -80,7 +82,16 @@ def test_a_teacher_that_is_not_trained_yet(recipe, train, capsys, tmp_path):
     recipe["path"]["pretrain_network_g_teacher"] = str(tmp_path / "teacher.pth")
     assert train(recipe) == 2
     message = capsys.readouterr().err
-    assert "path.pretrain_network_g_teacher: checkpoint" in message and "run that one first" in message
+    assert "path.pretrain_network_g_teacher: checkpoint" in message and "does not exist" in message
+
+
+@pytest.mark.parametrize("frozen", [[], ["train.frozen_width=0.25"]])
+def test_what_has_to_be_trained_before_is_named(recipe, train, capsys, tmp_path, monkeypatch, frozen):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "options/train").mkdir(parents=True)
+    (tmp_path / "options/train/first.yml").touch()
+    assert train(recipe, "path.pretrain_network_g=experiments/first/models/net_g_latest.pth", *frozen) == 2
+    assert f"exist: `srkd train -opt {Path('options/train/first.yml')}` makes it; run" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("mistake", [unpaired, wrong_ratio])
