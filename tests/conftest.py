@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from srkd.registry import DATASETS, LOSSES, METHODS, METRICS, NETWORKS, OPTIMIZERS, SCHEDULERS
 from srkd.types import InputError
 
 # One thread each: several test processes share the cores, and sums in one order repeat exactly.
@@ -29,6 +32,17 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.setenv(name, "127.0.0.1")
     monkeypatch.delenv("FORCE_COLOR", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _registries() -> Iterator[None]:
+    """A component that a test imports is gone with it, and its module: no message of another test lists it."""
+    registries = (NETWORKS, METHODS, DATASETS, METRICS, LOSSES, OPTIMIZERS, SCHEDULERS)
+    before = [{*registry.names()} for registry in registries]
+    yield
+    for registry, known in zip(registries, before, strict=True):
+        for name in {*registry._components} - known:
+            sys.modules.pop(registry._components.pop(name).__module__, None)
 
 
 @pytest.fixture(scope="session")

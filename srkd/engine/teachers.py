@@ -85,14 +85,15 @@ def teacher_overrides(path: str, file: str, overrides: list[str]) -> list[str]:
     else:
         found = [f"network_g_teacher={{type: spandrel, path: {quoted}}}", "path.pretrain_network_g_teacher=null"]
     found.append("path.param_key_g_teacher=null")
-    opt = load_train_options(file, [*overrides, *found])
-    method = opt.method
+    keys = {each: each.partition("=")[0].replace(":", ".").strip() for each in overrides}
+    chosen = not {"method", "method.type"}.isdisjoint(keys.values())
+    its = [each for each, key in keys.items() if key.startswith("method.") and not chosen]  # of the method to be
+    method = load_train_options(file, [*(each for each in overrides if each not in its), *found]).method
     if method.type == "Supervised":
         widths = {"widths": method.args["widths"], "width_weights": method.args["width_weights"]}
         found.append(f"method={json.dumps({'type': 'OutputKD', **widths})}")
-        log.info("--teacher: the method is OutputKD, as the file names none that learns from a teacher.")
+        more = "" if "method.teacher_cache" in keys.values() else "; method.teacher_cache=outputs runs it once an image"
+        log.info("--teacher: the method is OutputKD, as the file names none that learns from a teacher%s.", more)
     elif teacher_use(METHODS.get(method.type)) == "no":
-        raise InputError(
-            f"--teacher {path}: method {method.type} uses no teacher. Name another `method`, or leave it out."
-        )
-    return found
+        raise InputError(f"--teacher {path}: method {method.type} uses no teacher. Name another one, or none.")
+    return [*found, *its]

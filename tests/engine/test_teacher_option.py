@@ -43,6 +43,22 @@ def test_without_any_method(recipe, train, teacher, tmp_path):
     assert options(tmp_path)["method"]["type"] == "OutputKD"
 
 
+@pytest.mark.parametrize("method", [None, {"type": "Supervised", "widths": [1.0, 0.5]}])
+def test_options_of_the_method_to_be_may_be_given_beside_it(recipe, train, teacher, tmp_path, monkeypatch, method):
+    monkeypatch.setenv("SRKD_HOME", str(tmp_path / "home"))
+    recipe["method"] = method
+    if method is None:
+        del recipe["method"]
+    more = ["method.teacher_cache=outputs", "method:alpha=0.25"]
+    assert train(recipe, *more, "--teacher", teacher, "train.total_iter=1") == 0
+    written = options(tmp_path)["method"]
+    assert (written["type"], written["alpha"], written["teacher_cache"]) == ("OutputKD", 0.25, "outputs")
+    assert written["widths"] == (method or {"widths": [1.0]})["widths"]
+    of_fitnet = ["method.type=FitNet", "method.taps=[body.0]", "method.teacher_taps=[body.0]"]
+    assert train(recipe, *of_fitnet, "--teacher", teacher, "--check") == 0
+    assert train(recipe, "method.alhpa=0.25", "--teacher", teacher) == 2
+
+
 def test_a_real_one_through_spandrel(recipe, train, shared_data, capsys):
     pytest.importorskip("spandrel")
     recipe["scale"] = recipe["network_g"]["upscale"] = 4
