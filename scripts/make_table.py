@@ -5,7 +5,7 @@
 
 A marker is `<!-- KIND FOLDER -->`, and `<!-- end -->` after what was generated. Kinds: `distillation`, `differences`
 and `chances` (what scripts/reproduce/distillation.py wrote), `schedule` (the same), `arms` (family.py and
-convergence.py there), `network` (switchable.py there), `steps`, `jpeg`, `int8`, `family` and `parts` (the networks,
+convergence.py there), `network` (switchable.py there), `steps`, `jpeg`, `int8`, `family` and `parts` (both networks,
 short), `precision` (two arms of one file), `published`, `public` and `frontier`.
 docs/images/methods.svg and frontier_x4.svg are written too.
 """
@@ -311,10 +311,11 @@ def worse(file: Result, model: str, width: float, set_: str) -> str:
 
 
 def family(_: Path) -> str:
-    """The networks for clean images at every width: size, time and PSNR."""
-    files = {scale: read_result(RESULTS / f"switchable_x{scale}/benchmark.json") for scale in (2, 3, 4)}
+    """Both networks at every width: size, time and PSNR."""
+    files = {scale: read_result(RESULTS / f"switchable_x{scale}/benchmark.json") for scale in (2, 4)}
     sets = list(dict.fromkeys(row.set for row in files[2].summary))
-    header = ["", *(f"{what} ×{scale}" for scale in files for what in ("parameters", "ms", " / ".join(sets)))]
+    header = [""]
+    header += [f"{what} ×{scale}" for scale in files for what in ("parameters", "ms", *sets)]
     rows = []
     for row in (row for row in files[2].summary if row.set == sets[0]):
         cells = [row.model if row.model == "bicubic" else f"width {row.width:g}"]
@@ -322,7 +323,7 @@ def family(_: Path) -> str:
             name = row.model.replace("x2", f"x{scale}")
             own = next(r for r in file.summary if (r.model, r.width, r.set) == (name, row.width, sets[0]))
             cells += [short_number(own.params or 0), f"{own.seconds * 1000:.0f}"]
-            cells.append(" / ".join(f"{means(file, [name], row.width, set_, 'psnr')[0]:.2f}" for set_ in sets))
+            cells += [f"{means(file, [name], row.width, set_, 'psnr')[0]:.2f}" for set_ in sets]
         rows.append(cells)
     return f"{table(header, rows)}\n\n{machine(files[2], sets[0])}"
 

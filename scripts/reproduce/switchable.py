@@ -83,16 +83,6 @@ RECIPES = {
         more=" It began from `switchable-x2-2026-11`, which had seen the 30 images to choose by too.",
         qualities=(60, 75, 90),
     ),
-    "switchable-x3": Recipe(
-        3,
-        (
-            "Supervised/direct_edsr16x9_x3",  # the quarter
-            "Supervised/switchable_edsr64x9_x3_full",  # around it
-            "Supervised/switchable_edsr64x9_x3_middle",  # which leaves the quarter as it is
-        ),
-        more="\n\nExpected on sets that were not looked at, by the network's place between FSRCNN and EDSR-baseline on "
-        "Set5 and Urban100: Set14 about XX dB at full width and YY at a quarter, B100 about ZZ and WW.",
-    ),
     "switchable-x4": Recipe(
         4,
         (
