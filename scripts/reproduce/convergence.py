@@ -85,11 +85,12 @@ def arms_of(craft: object = CRAFT, *, self_ensemble: bool = False) -> dict[str, 
     return found
 
 
-# Estimates, not run. cpu-night, from single iterations on an idle core (student 0.02 s, teacher 0.11 s): a night for
-# the first seed and what comes before it, some 30 hours for three seeds, half of that with --jobs 2. gpu-hours: for an
-# H100 with --jobs 3, from iterations of 2 to 5 ms (CSD: 45).
+# Estimates, not run, from single iterations on an idle core (student 0.02 s, teacher 0.11 s, CSD 2 s). cpu-evening:
+# four hours of a core for the first seed and what comes before it. cpu-night: a night for that, some 30 hours for three
+# seeds, half with --jobs 2. gpu-hours: for an H100 with --jobs 3, from iterations of 2 to 5 ms (CSD: 45).
 BUDGETS = {
     "try": Budget({"long": 10, "middle": 10, "short": 10}, patch=48),
+    "cpu-evening": Budget({"long": 20_000, "middle": 5_000, "short": 2_000}, val_freq=2_500),
     "cpu-night": Budget({"long": 60_000, "middle": 20_000, "short": 5_000}, val_freq=5_000),
     "gpu-hours": Budget({"long": 60_000, "middle": 20_000, "short": 5_000}, patch=192, val_freq=5_000),
 }

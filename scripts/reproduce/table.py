@@ -16,7 +16,7 @@ import signal
 import statistics
 import sys
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -92,6 +92,17 @@ class Table(Trainings):
                 left += [arm.control, *([arm.acting[0]] if arm.acting else [])]
         return [name for name in self.arms if name in found]
 
+    def keeps_all(self, runs: Collection[str]) -> None:
+        """Refuse a table without runs that it has: `srkd benchmark` would, after hours of training."""
+        file = self.out / "runs.json"
+        known = json.loads(file.read_text(encoding="utf-8"))["arms"] if file.exists() else {}
+        gone = {name: own for name, every in known.items() if (own := [run for run in every if run not in runs])}
+        if gone:
+            dropped = ", ".join(run for every in gone.values() for run in every)
+            raise SystemExit(
+                f"{file} has {dropped}, which would be gone: --arms {' '.join(known)} and what is new, and all seeds."
+            )
+
     def make(
         self,
         names: Iterable[str],
@@ -111,6 +122,7 @@ class Table(Trainings):
         chosen = self.with_controls(names)
         seeds = [int(seed) for seed in args.seeds.split(",")]
         arms = {name: [f"{name}_seed{seed}" for seed in seeds] for name in chosen}
+        self.keeps_all({run for runs in arms.values() for run in runs})
         needed = [name for name in self.first if any(name in self.arms[other].first() for other in chosen)]
         if failed := self.train_all([(name, None) for name in needed], args.jobs):
             raise SystemExit(f"failed: {failed}")

@@ -99,6 +99,17 @@ def test_gains_are_those_over_the_control_at_the_iterations_of_both(convergence,
     assert convergence.gains(made, "slice", ["slice_seed0", "slice_seed1"]) == {5: [0.5], 10: [0.25]}
 
 
+def test_a_table_without_a_run_that_it_has_is_refused_before_the_trainings(family, tmp_path):
+    made = table(family, "try", None, tmp_path)
+    made.out = tmp_path / "out"
+    made.keeps_all([])  # there is no table yet
+    made.out.mkdir()
+    (made.out / "runs.json").write_text(json.dumps({"arms": {"scratch": ["scratch_seed0", "scratch_seed1"]}}))
+    made.keeps_all(["scratch_seed0", "scratch_seed1", "sp_seed0"])
+    with pytest.raises(SystemExit, match=r"has scratch_seed1, which would be gone: --arms scratch and what is new"):
+        made.keeps_all(["scratch_seed0"])
+
+
 def test_arms_of_a_teacher_that_is_not_there_are_refused(convergence, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["convergence.py", "--budget", "try", "--arms", "slice_craft"])
     with pytest.raises(SystemExit) as ended:
