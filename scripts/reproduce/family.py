@@ -66,7 +66,10 @@ ARMS: dict[str, Arm] = {
 EXTRA: dict[str, Arm] = {  # only where --arms names them
     "slimmable_upright": Arm({"type": "Supervised", "widths": WIDTHS}, control="slimmable", data=UPRIGHT),
     "fakd_widths_craft": Arm(
-        {"type": "FAKD", "widths": WIDTHS, **KEPT}, (CRAFT,), control="slimmable_upright", data=UPRIGHT
+        {"type": "FAKD", "widths": WIDTHS, "teacher_taps": ["layers.0", "layers.1", "layers.3"], **KEPT},
+        (CRAFT,),
+        control="slimmable_upright",
+        data=UPRIGHT,
     ),
 }
 BUDGETS = {

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from srkd.methods.feature import FeatureMethod
 from srkd.options import load_train_options
 from srkd.registry import METHODS
 
@@ -61,6 +62,8 @@ def test_every_option_file_is_read(scripts, tmp_path, monkeypatch, name, craft):
         options = load_train_options(made.option_file(arm_name, f"{arm_name}_seed1", 1))
         assert options.manual_seed == 1 and options.train.total_iter == made.iterations(f"{arm_name}_seed1")
         assert len(options.network_g_teachers) == (len(arm.teachers) if len(arm.teachers) > 1 else 0)
+        if "craft" in arm.teachers and issubclass(METHODS.get(options.method.type), FeatureMethod):
+            assert options.method.args["teacher_taps"]  # it has no body of blocks to find them by
         if arm.acting:
             assert 2.0 in options.method.args.values()
     assert set(made.with_controls(made.arms)) == set(made.arms)
