@@ -103,8 +103,9 @@ def _missing(path: Path) -> str:
     """That a checkpoint is not there, and how to come by one."""
     if near := did_you_mean(str(path), PRETRAINED):
         return f"checkpoint {path} does not exist.{near}"
-    made_by = [file for file in Path("options").rglob("*.yml") if file.stem == path.parent.parent.name]
-    if made_by:  # experiments/NAME/models/FILE
+    training = path.parent.parent  # experiments/NAME of experiments/NAME/models/FILE
+    made_by = [file for file in sorted(Path("options").rglob("*.yml")) if file.stem == training.name]
+    if made_by and not training.exists():
         return f"checkpoint {path} does not exist: `srkd train -opt {made_by[0]}` makes it; run that first."
     found = not_there(path, "checkpoint", wanted=_is_checkpoint)
     brought = f"{', '.join(CURRENT[:-1])} and {CURRENT[-1]}"

@@ -92,6 +92,10 @@ def test_what_has_to_be_trained_before_is_named(recipe, train, capsys, tmp_path,
     (tmp_path / "options/train/first.yml").touch()
     assert train(recipe, "path.pretrain_network_g=experiments/first/models/net_g_latest.pth", *frozen) == 2
     assert f"exist: `srkd train -opt {Path('options/train/first.yml')}` makes it; run" in capsys.readouterr().err
+    (tmp_path / "experiments/first/models").mkdir(parents=True)
+    (tmp_path / "experiments/first/models/net_g_latest.pth").touch()  # it was trained: another file of it was meant
+    assert train(recipe, "path.pretrain_network_g=experiments/first/models/net_g_lates.pth", *frozen) == 2
+    assert "Did you mean 'experiments/first/models/net_g_latest.pth'?" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("mistake", [unpaired, wrong_ratio])
