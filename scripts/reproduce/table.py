@@ -96,11 +96,9 @@ class Table(Trainings):
         """Refuse a table without runs that it has: `srkd benchmark` would, after hours of training."""
         file = self.out / "runs.json"
         known = json.loads(file.read_text(encoding="utf-8"))["arms"] if file.exists() else {}
-        gone = {name: own for name, every in known.items() if (own := [run for run in every if run not in runs])}
-        if gone:
-            dropped = ", ".join(run for every in gone.values() for run in every)
+        if gone := ", ".join(each for every in known.values() for each in every if each not in runs):
             raise SystemExit(
-                f"{file} has {dropped}, which would be gone: --arms {' '.join(known)} and what is new, and all seeds."
+                f"{file} has {gone}, which would be gone: --arms {' '.join(known)} and what is new, and all seeds."
             )
 
     def make(

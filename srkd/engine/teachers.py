@@ -87,7 +87,7 @@ def teacher_overrides(path: str, file: str, overrides: list[str]) -> list[str]:
     found.append("path.param_key_g_teacher=null")
     keys = {each: each.partition("=")[0].replace(":", ".").strip() for each in overrides}
     chosen = not {"method", "method.type"}.isdisjoint(keys.values())
-    its = [each for each, key in keys.items() if key.startswith("method.") and not chosen]  # of the method to be
+    its = [each for each in overrides if keys[each].startswith("method.") and not chosen]  # of the method to be
     method = load_train_options(file, [*(each for each in overrides if each not in its), *found]).method
     if method.type == "Supervised":
         widths = {"widths": method.args["widths"], "width_weights": method.args["width_weights"]}
