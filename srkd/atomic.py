@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,12 +18,12 @@ def atomic_path(path: str | Path) -> Generator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:40]}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    temporary = path.with_name(f".{path.stem[:40]}.{secrets.token_hex(8)}{path.suffix}")
+    try:  # before there is a file: Ctrl-C comes at any time
+        temporary.touch(exist_ok=False)
+        mode = temporary.stat().st_mode
         yield temporary
-        temporary.chmod(0o666 & ~_UMASK)  # mkstemp makes private files; results are ordinary ones
+        temporary.chmod(mode)  # safetensors makes private files; results are ordinary ones
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -40,12 +40,3 @@ def atomic_write_text(path: str | Path, text: str, *, errors: str = "backslashre
     """
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors=errors)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-_UMASK = _umask()  # once: it can only be read by changing it, for all threads
