@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +18,7 @@ def atomic_path(path: str | Path) -> Generator[Path]:
     Missing parent folders are created.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem[:40]}.{secrets.token_hex(8)}{path.suffix}")
+    temporary = _beside(path)
     try:  # before there is a file: Ctrl-C comes at any time
         temporary.touch(exist_ok=False)
         mode = temporary.stat().st_mode
@@ -29,6 +29,24 @@ def atomic_path(path: str | Path) -> Generator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Generator[Path]:
+    """Yield a temporary folder beside `path`; on success it is renamed to `path`, else removed with its content."""
+    temporary = _beside(path)
+    try:
+        temporary.mkdir()
+        yield temporary
+        temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _beside(path: Path) -> Path:
+    """A name that nobody else has, in the folder that `path` will be in."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.with_name(f".{path.stem[:40]}.{secrets.token_hex(8)}{path.suffix}")
 
 
 def atomic_write_text(path: str | Path, text: str, *, errors: str = "backslashreplace") -> None:

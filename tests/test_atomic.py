@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -44,17 +45,31 @@ def _interrupted_at(number: int, write: Callable[[], None]) -> bool:
 
 def test_an_interruption_at_any_time_leaves_the_old_file_or_the_new_one(tmp_path):
     path = tmp_path / "result.json"
-    number = 0
-    while True:
-        number += 1
-        path.write_text("old")
-        interrupted = _interrupted_at(number, lambda: atomic.atomic_write_text(path, "new"))
+    path.write_text("old")
+    number = 1
+    while _interrupted_at(number, lambda: atomic.atomic_write_text(path, "new")):
         assert path.read_text() in ("old", "new")
-        left = [file.name for file in tmp_path.iterdir() if file != path]
-        if not interrupted:
-            break
-        assert left == [], number
-    assert number > 50 and path.read_text() == "new" and left == []
+        assert [*tmp_path.iterdir()] == [path], number
+        path.write_text("old")
+        number += 1
+    assert number > 50 and path.read_text() == "new" and [*tmp_path.iterdir()] == [path]
+
+
+def test_an_interruption_at_any_time_leaves_a_whole_folder_or_none(tmp_path):
+    path = tmp_path / "Set5"
+
+    def unpack() -> None:
+        with atomic.atomic_folder(path) as folder:
+            (folder / "HR").mkdir()
+            (folder / "HR/baby.png").touch()
+
+    number = 1
+    while _interrupted_at(number, unpack):
+        left = sorted(str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*"))
+        assert left in ([], ["Set5", "Set5/HR", "Set5/HR/baby.png"]), number
+        shutil.rmtree(path, ignore_errors=True)
+        number += 1
+    assert number > 50 and (path / "HR/baby.png").exists() and [*tmp_path.iterdir()] == [path]
 
 
 @pytest.mark.parametrize("mask", [0o022, 0o077])

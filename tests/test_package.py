@@ -29,15 +29,15 @@ MOST_LINES_OF_CODE = {  # by room: docs/decisions/0004-size-of-the-package.md
     "cli": 1_760,
     "options": 1_100,
     "engine": 2_710,
-    "data": 2_215,
+    "data": 2_208,
     "networks": 1_930,
     "methods": 1_655,
-    "losses": 550,
+    "losses": 505,
     "compat": 745,
     "compression": 800,
-    "imaging": 850,
-    "metrics": 400,
-    "": 965,  # the files beside the rooms
+    "imaging": 835,
+    "metrics": 345,
+    "": 972,  # the files beside the rooms
 }
 
 

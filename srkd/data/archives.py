@@ -10,7 +10,6 @@ import errno
 import re
 import stat
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Collection, Generator, Iterator
@@ -18,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
+from srkd.atomic import atomic_folder
 from srkd.data.download import disk_errors
 from srkd.limits import ARCHIVE_BYTES, ARCHIVE_FILES, ARCHIVE_GROWTH, ARCHIVE_SMALL
 from srkd.types import WorkError
@@ -64,16 +64,12 @@ def unpack(
         if len(wanted) < max(len(only), 1):
             raise WorkError(f"{archive} has no files{f' in {inside}/' if inside else ''}: it is not what it should be.")
         total, written = sum(member.size for member, _ in wanted), 0
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as name:
-            folder = Path(name) / target.name
-            folder.mkdir()
+        with atomic_folder(target) as folder:
             for member, place in wanted:
                 for size in _write(member, folder / place, archive):
                     written += size
                     if progress:
                         progress(written, total)
-            folder.rename(target)
     return len(wanted)
 
 

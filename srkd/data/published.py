@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from srkd.atomic import atomic_folder
 from srkd.data import archives
 from srkd.data.download import disk_errors
 from srkd.data.sources import Source, fetch
@@ -130,14 +130,12 @@ def _from_files(wanted: ImageSet, target: Path, downloads: Path, *, mirror: str,
         fetch(source, folder, mirror=mirror and f"{mirror}/{wanted.folder}")
         tell(wanted.folder, number, wanted.images)
     with disk_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as name:
-            inner = Path(name) / target.name / "HR"
-            inner.mkdir(parents=True)
+        with atomic_folder(target) as whole:
+            inner = whole / "HR"
+            inner.mkdir()
             for number in range(1, wanted.images + 1):
                 file = Path(wanted.files.format(number=number).rpartition("/")[2])
                 (inner / f"img_{number:03d}{file.suffix}").write_bytes((folder / file).read_bytes())
-            (Path(name) / target.name).rename(target)
         shutil.rmtree(folder)
 
 
