@@ -209,13 +209,14 @@ def plain_conv(c_in: int, c_out: int) -> nn.Module:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--iterations", type=int, default=5_000)
+    parser.add_argument("--rates", type=float, nargs="+", default=RATES, help="to try (default: %(default)s)")
     args = parser.parse_args()
     record = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else {}
     plain = {"type": "Plain", "num_feat": 16, "num_block": 19, "upscale": 4}
     networks = {"residual": RESIDUAL, **{kind: {**plain, "branches": kind} for kind in ("none", "ecb", "xc")}}
     for name, network in networks.items():
         known = [arm for key in record if key != "ms" for arm in record[key].get(name, [])]
-        rates = [max(known, key=lambda arm: arm["psnr"])["rate"]] if known and args.iterations > 5_000 else RATES
+        rates = [max(known, key=lambda arm: arm["psnr"])["rate"]] if known and args.iterations > 5_000 else args.rates
         for rate in rates:
             arms = record.setdefault(str(args.iterations), {}).setdefault(name, [])
             if rate not in [arm["rate"] for arm in arms]:
