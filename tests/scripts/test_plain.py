@@ -19,6 +19,15 @@ def plain(monkeypatch):
 
 
 @pytest.mark.parametrize("branches", ["none", "ecb", "xc"])
+def test_a_signal_comes_through_twenty_blocks(plain, branches):
+    torch.manual_seed(0)
+    network = plain.PlainNet(16, 19, 4, lambda c_in, c_out: plain.Block(c_in, c_out, branches))
+    with torch.no_grad():
+        one, other = (network.body(torch.rand(1, 3, 16, 16)) for _ in range(2))
+    assert 0.05 < (one - other).std() < 50
+
+
+@pytest.mark.parametrize("branches", ["none", "ecb", "xc"])
 @pytest.mark.parametrize("upscale", [2, 4])
 def test_the_fused_network_is_the_same(plain, branches, upscale):
     torch.manual_seed(0)
