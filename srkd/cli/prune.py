@@ -83,10 +83,11 @@ def run(args: argparse.Namespace) -> int:
     except ValueError as error:
         raise InputError(f"{args.model}: {error}") from None
     best = ordered(network, orders)
+    say(f"Untrained, on {SIDE} × {SIDE} pixels of each of {len(samples)} images, RGB:")
     with torch.no_grad():
         for width in [width for width in (1.0, 0.75, 0.5, 0.25) if width in network.widths]:
             before, after = (-10 * float(F.mse_loss(n(lq, width).clamp(0, 1), gt).log10()) for n in (network, best))
-            say(f"width {width:g}: {before:.3f} dB before, {after:.3f} in order, untrained (RGB, {SIDE} × {SIDE} of {len(samples)} images)")
+            say(f"width {width:g}: {before:.3f} dB before, {after:.3f} dB in order")
     save_network(args.output, best, **history_of(weights))
     say_written(args.output)
     return 0

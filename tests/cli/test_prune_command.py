@@ -26,11 +26,10 @@ def test_the_file_computes_the_same_in_another_order(trained, tmp_path, by, caps
         torch.testing.assert_close(after(x), before(x), rtol=1e-4, atol=1e-4)
     assert not torch.equal(after.conv_first.weight, before.conv_first.weight)
     assert read_weights(out).meta["iter"] == 7
-    said = capsys.readouterr().out
-    assert [line.split(":")[0] for line in said.splitlines()[:4]] == [
-        f"width {w}" for w in ("1", "0.75", "0.5", "0.25")
-    ]
-    first = said.splitlines()[0].split()
+    of, *said = capsys.readouterr().out.splitlines()
+    assert of.startswith("Untrained, on 48 × 48 pixels of each of ")
+    assert [line.split(":")[0] for line in said[:4]] == [f"width {w}" for w in ("1", "0.75", "0.5", "0.25")]
+    first = said[0].split()
     assert first[2] == first[5]  # the same at full width
 
 
