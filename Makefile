@@ -22,9 +22,9 @@ report: $(STAMP)
 	$(BIN)/srkd report docs/results/switchable_x4/benchmark.json \
 	  docs/results/distillation_x4_cpu-evening/benchmark.json -o results/report.html
 
-# Pages that upscale in the browser with the networks that come with the package: results/web-x2/, results/web-x4/.
+# Pages that upscale in the browser with the networks that come with the package: results/web-x2/ and so on.
 web: $(STAMP)
-	for scale in 2 4; do $(BIN)/srkd export switchable-x$$scale --web results/web-x$$scale --overwrite || exit; done
+	for scale in 2 3 4; do $(BIN)/srkd export switchable-x$$scale --web results/web-x$$scale --overwrite || exit; done
 
 # One thread each: the workers share the cores.
 test: check

@@ -32,7 +32,6 @@ from srkd.evaluation.report.charts import Interval, intervals, standalone
 from srkd.evaluation.result import BICUBIC, Result, read_result
 from srkd.evaluation.statistics import Estimate, power, seeds_needed
 from srkd.evaluation.words import EFFECT, seed_by_seed, sentence
-from srkd.table import short_number
 
 ROOT = Path(__file__).parents[1]
 PAGES, RESULTS = (ROOT / "docs/results.md", ROOT / "README.md", ROOT / "docs/deploy.md"), ROOT / "docs/results"
@@ -249,12 +248,12 @@ def steps(folder: Path) -> str:
         [
             step["step"].removeprefix("switchable_"),
             f"{step['iterations']:,}",
-            f"{step['iterations'] * step['seconds'] / 60:.0f} min",
+            f"{step['iterations'] * step['seconds'] / 60:.0f} min" if "seconds" in step else "–",
             *(f"{step['psnr'][width]:.2f}" if width in step["psnr"] else "–" for width in widths),
         ]
         for step in content["steps"]
     ]
-    where, (set_,) = content["environment"], {step["set"] for step in content["steps"]}
+    where, (set_,) = content["environment"], {step["set"] for step in content["steps"] if "set" in step}
     images = {"development_30": "the 30 photographs to choose by"}.get(set_, set_)
     header = ["step", "iterations", "time", *(f"width {width}, dB" for width in widths)]
     return f"{table(header, rows)}\n\n{where['hardware']}, torch {where['torch']}; PSNR of {images}, during training."
@@ -312,18 +311,18 @@ def worse(file: Result, model: str, width: float, set_: str) -> str:
 
 
 def family(_: Path) -> str:
-    """Both networks at every width: size, time and PSNR."""
-    files = {scale: read_result(RESULTS / f"switchable_x{scale}/benchmark.json") for scale in (2, 4)}
+    """The networks for clean images at every width: time and PSNR."""
+    files = {scale: read_result(RESULTS / f"switchable_x{scale}/benchmark.json") for scale in (2, 3, 4)}
     sets = list(dict.fromkeys(row.set for row in files[2].summary))
     header = [""]
-    header += [f"{what} ×{scale}" for scale in files for what in ("parameters", "ms", *sets)]
+    header += [f"{what} ×{scale}" for scale in files for what in ("ms", *sets)]
     rows = []
     for row in (row for row in files[2].summary if row.set == sets[0]):
         cells = [row.model if row.model == "bicubic" else f"width {row.width:g}"]
         for scale, file in files.items():
             name = row.model.replace("x2", f"x{scale}")
             own = next(r for r in file.summary if (r.model, r.width, r.set) == (name, row.width, sets[0]))
-            cells += [short_number(own.params or 0), f"{own.seconds * 1000:.0f}"]
+            cells.append(f"{own.seconds * 1000:.0f}")
             cells += [f"{means(file, [name], row.width, set_, 'psnr')[0]:.2f}" for set_ in sets]
         rows.append(cells)
     return f"{table(header, rows)}\n\n{machine(files[2], sets[0])}"

@@ -3,7 +3,8 @@
   python scripts/reproduce/switchable.py                        all
   python scripts/reproduce/switchable.py --networks switchable-x4
 
-Each in the steps of `RECIPES`, option files below options/train/. The same command goes on where it was interrupted.
+Each in the steps of `RECIPES`, option files below options/train/. The same command goes on where it was interrupted;
+with --kept it also takes the steps that weights/steps/ has, instead of training them.
 Weights go to srkd/pretrained/ in half precision, each with its card; the benchmark, of these very files, to
 docs/results/NAME/; what each step took, to docs/results/switchable_steps.json.
 """
@@ -31,12 +32,12 @@ from srkd.networks.weights import load_network, origin_of, read_weights, save_ne
 from srkd.options import load_train_options
 from srkd.provenance import environment
 
-PRETRAINED, RESULTS = ROOT / "srkd/pretrained", ROOT / "docs/results"
+PRETRAINED, RESULTS, KEPT = ROOT / "srkd/pretrained", ROOT / "docs/results", ROOT / "weights/steps"
 CHOSEN = (
     "BSDS500's train and test images without Set5's `woman` and 30 to choose by (369), T91 without a duplicate (90)"
 )
 LICENCE = "BSDS500: non-commercial research and education; T91: none stated"
-IMAGES, WIDTHS = 458, (1.0, 0.75, 0.5, 0.25)
+WIDTHS = (1.0, 0.75, 0.5, 0.25)
 CLEAN = (
     "Trained on {images} small photographs, reduced by MATLAB's bicubic and nothing else: noise, blur and compression "
     "are enlarged with the picture, and the kernel of a camera is another one."
@@ -53,6 +54,7 @@ class Recipe:
         steps: its trainings, option files below options/train/; each begins from the one before.
         limits: what its card says of its data.
         more: what else.
+        images: that it was trained on; one of T91 is smaller than patches of 96.
         qualities: of the JPEGs that it is measured on beside clean images.
     """
 
@@ -60,6 +62,7 @@ class Recipe:
     steps: tuple[str, ...]
     limits: str = CLEAN
     more: str = ""
+    images: int = 459
     qualities: tuple[int, ...] = ()
 
 
@@ -81,7 +84,18 @@ RECIPES = {
         "noise of up to 3 levels, and three in ten went through JPEG of quality 40 to 95. On clean images "
         "`switchable-x2` is better. Stronger noise and blur are enlarged with the picture.",
         more=" It began from `switchable-x2-2026-11`, which had seen the 30 images to choose by too.",
+        images=458,
         qualities=(60, 75, 90),
+    ),
+    "switchable-x3": Recipe(
+        3,
+        (
+            "Supervised/direct_edsr16x9_x3",  # the quarter
+            "Supervised/switchable_edsr64x9_x3_full",  # around it
+            "Supervised/switchable_edsr64x9_x3_middle",  # which leaves the quarter as it is
+        ),
+        more="\n\nExpected on sets that were not looked at, by the network's place between FSRCNN and EDSR-baseline on "
+        "Set5 and Urban100: Set14 about 29.8 dB at full width and 29.65 at a quarter, B100 about 28.8 and 28.7.",
     ),
     "switchable-x4": Recipe(
         4,
@@ -95,16 +109,33 @@ RECIPES = {
         "ESR model zoo, team 34; MIT).\n\nExpected on sets that were not looked at, by the network's place between "
         "FSRCNN and EDSR-baseline on Set5 and Urban100: Set14 about 28.2 dB at full width and 28.0 at a quarter, "
         "B100 about 27.35 and 27.2.",
+        images=458,
     ),
 }
 
 
-def train_step(option_file: Path) -> Path:
-    """Run a training, or what is left of it; returns its network."""
+def train_step(option_file: Path, before: Path | None, *, kept: bool) -> Path:
+    """Run a training from the step before, or what is left of it; returns its network, or the one that was kept."""
     options = load_train_options(option_file)
     trained = Path("experiments") / options.name / "models/net_g_latest.pth"
-    train(option_file, trained, options.train.total_iter)
+    finished = KEPT / f"{options.name}.safetensors"
+    if kept and not trained.exists() and finished.exists():  # a network, whose training's folder may be gone
+        return finished
+    start = [f"path.pretrain_network_g={before}"] if before else []
+    train(option_file, trained, options.train.total_iter, *start)
     return trained
+
+
+def trained_step(trained: Path, whole: int) -> dict[str, Any]:
+    """What a step took, and PSNR after it; of one that was kept only its length is known."""
+    if trained.parent == KEPT:
+        return {"step": trained.stem, "iterations": read_weights(trained).meta["iter"], "psnr": {}}
+    folder = trained.parents[1]
+    seen = told(folder, "val")
+    share = load_network(trained).num_feat / whole  # of a quarter that is trained by itself
+    first = [line for line in seen if line["set"] == seen[0]["set"]]
+    last = {line["width"] * share: line["psnr"] for line in first}  # the last one stays
+    return {"step": folder.name, **cost(folder), "set": seen[0]["set"], "psnr": last}
 
 
 def ship(trained: Path, name: str, recipe: Recipe) -> Path:
@@ -137,7 +168,7 @@ def write_card(file: Path, trained: Path, result: Path, recipe: Recipe) -> None:
         [entry(written, multi_adds(before, **pixels))],
         results=results_of(read_result(result), source.network, source.path),
     )
-    limits = f"{recipe.limits.format(images=IMAGES)} {SHORT}{recipe.more}"
+    limits = f"{recipe.limits.format(images=recipe.images)} {SHORT}{recipe.more}"
     paragraphs = "\n\n".join(textwrap.fill(each, 120) for each in limits.split("\n\n"))
     atomic_write_text(file.with_suffix(".md"), f"{card}\n## Limits\n\n{paragraphs}\n")
 
@@ -155,6 +186,7 @@ def measure(file: Path, results: Path, recipe: Recipe, sets: list[str]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="+", choices=RECIPES, default=list(RECIPES))
+    parser.add_argument("--kept", action="store_true", help="take what weights/steps/ has")
     parser.add_argument("--sets", nargs="+", default=["Set5", "Urban100"])
     args = parser.parse_args()
     record_file = RESULTS / "switchable_steps.json"
@@ -162,14 +194,11 @@ def main() -> None:
         recipe = RECIPES[name]
         steps: list[dict[str, Any]] = []
         whole = load_train_options(ROOT / f"options/train/{recipe.steps[-1]}.yml").network_g.args["num_feat"]
+        trained: Path | None = None
         for step in recipe.steps:
-            trained = train_step(ROOT / f"options/train/{step}.yml")
-            folder = trained.parents[1]
-            seen = told(folder, "val")
-            share = load_network(trained).num_feat / whole  # of a quarter that is trained by itself
-            first = [line for line in seen if line["set"] == seen[0]["set"]]
-            last = {line["width"] * share: line["psnr"] for line in first}  # the last one stays
-            steps.append({"step": folder.name, **cost(folder), "set": seen[0]["set"], "psnr": last})
+            trained = train_step(ROOT / f"options/train/{step}.yml", trained, kept=args.kept)
+            steps.append(trained_step(trained, whole))
+        assert trained is not None
         file = ship(trained, name, recipe)
         results = RESULTS / name.replace("-", "_")
         measure(file, results, recipe, args.sets)

@@ -28,6 +28,7 @@ class Shipped:
 PRETRAINED = {
     "switchable-x2": Shipped(2),
     "switchable-x2-photo": Shipped(2, "photographs that went through JPEG"),
+    "switchable-x3": Shipped(3),
     "switchable-x4": Shipped(4),
     "switchable-x2-2026-11": Shipped(2, superseded=True),
     "switchable-x4-2026-11": Shipped(4, superseded=True),

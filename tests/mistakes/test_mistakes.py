@@ -415,12 +415,12 @@ MISTAKES: list[tuple[str, str]] = [
         "film.mp4 does not exist. The current folder has album, …",
     ),
     (
-        "upscale photos -m switchable-x3 -o out",
-        "checkpoint switchable-x3 does not exist. Did you mean 'switchable-x4'?",
+        "upscale photos -m switchable-x5 -o out",
+        "checkpoint switchable-x5 does not exist. Did you mean 'switchable-x4'?",
     ),
     (
         "upscale photos -m nothere.pth -o out",
-        "checkpoint nothere.pth does not exist. The current folder has net.pth, text.pth. The package brings switchable-x2, switchable-x2-photo and switchable-x4; `srkd data get-model` lists published weights.",
+        "checkpoint nothere.pth does not exist. The current folder has net.pth, text.pth. The package brings switchable-x2, switchable-x2-photo, switchable-x3 and switchable-x4; `srkd data get-model` lists published weights.",
     ),
     (
         "upscale photos -m photos -o out",
@@ -508,7 +508,7 @@ MISTAKES: list[tuple[str, str]] = [
     ),
     (
         "cost EDSR",
-        "checkpoint EDSR does not exist. The current folder has net.pth, text.pth. The package brings switchable-x2, switchable-x2-photo and switchable-x4; `srkd data get-model` lists published weights.",
+        "checkpoint EDSR does not exist. The current folder has net.pth, text.pth. The package brings switchable-x2, switchable-x2-photo, switchable-x3 and switchable-x4; `srkd data get-model` lists published weights.",
     ),
     (
         "cost photos",

@@ -21,6 +21,7 @@ WIDTHS = (1.0, 0.75, 0.5, 0.25)
 SET5 = {  # what full and quarter width have to reach
     "switchable-x2": (37.4, 37.3),
     "switchable-x2-photo": (37.0, 36.6),
+    "switchable-x3": (33.7, 33.5),
     "switchable-x4": (31.6, 31.2),
     "switchable-x2-2026-11": (37.2, 35.5),
     "switchable-x4-2026-11": (31.2, 30.2),
@@ -48,12 +49,12 @@ def test_widths_scale_and_precision(name):
 
 
 def test_the_usual_network_of_a_scale():
-    assert [pretrained(scale) for scale in (2, 4)] == [resolve("switchable-x2"), resolve("switchable-x4")]
+    assert [pretrained(scale) for scale in (2, 3, 4)] == [resolve(f"switchable-x{scale}") for scale in (2, 3, 4)]
 
 
 def test_a_scale_that_is_not_there(name):
-    with pytest.raises(InputError, match="no network for ×3"):
-        pretrained(3)
+    with pytest.raises(InputError, match="no network for ×5"):
+        pretrained(5)
     with pytest.raises(InputError, match=f"Did you mean '{name}'"):
         load_network(name.replace("switchable", "switchible"))
 
