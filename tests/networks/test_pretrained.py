@@ -66,12 +66,13 @@ def test_a_file_of_the_same_name_comes_first(tmp_path, monkeypatch, name):
 
 
 def test_every_width_beats_bicubic_and_the_narrower_one(name):
-    """In the mean of three photographs that no training saw."""
+    """In the mean of four photographs that no training saw."""
     scale = PRETRAINED[name].scale
     originals = [
-        skimage.data.chelsea()[60:204, 100:292],
-        skimage.data.astronaut()[:192, 100:340],
+        skimage.data.chelsea()[12:288, 60:372],
+        skimage.data.astronaut()[:264, 100:364],
         skimage.data.coffee()[100:292, 100:340],
+        skimage.data.rocket()[60:300, 200:440],
     ]
     small = [imresize(original, scale=1 / scale) for original in originals]
 
