@@ -60,6 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--wide", type=Path, metavar="FILE", help="a trained EDSR 64×9")
     parser.add_argument("--iterations", type=int, default=5_000, help="of each quarter (default: %(default)s)")
+    parser.add_argument("--orders", nargs="+", choices=ORDERS, default=ORDERS, help="to try; search takes half an hour")
     args = parser.parse_args()
     wide = args.wide or train("wide", 64, 8e-4, 2_500, None)
     images = ROOT / "development"  # links: what orders looks at the photographs that decide, and at no others
@@ -68,7 +69,7 @@ def main() -> None:
         if not (link := images / name).exists():
             link.symlink_to((PHOTOGRAPHS / name).resolve())
     starts: dict[str, Path | None] = {"random weights": None}
-    for order in ("as it is", *ORDERS):
+    for order in ("as it is", *args.orders):
         ordered, quarter = ROOT / f"{order}.pth", ROOT / f"{order}_quarter.pth"
         if order in ORDERS and not ordered.exists():
             run("prune", wide, "-o", ordered, "--by", order, "--images", images)
