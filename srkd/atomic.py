@@ -46,7 +46,7 @@ def atomic_folder(path: Path) -> Generator[Path]:
 def _beside(path: Path) -> Path:
     """A name that nobody else has, in the folder that `path` will be in."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    return path.with_name(f".{path.stem[:40]}.{secrets.token_hex(8)}{path.suffix}")
+    return path.with_name(f".{path.stem[:40]}.{secrets.token_hex(4)}{path.suffix}")
 
 
 def atomic_write_text(path: str | Path, text: str, *, errors: str = "backslashreplace") -> None:
