@@ -23,11 +23,11 @@ from steps import ROOT, cost, run, told, train
 
 from srkd.atomic import atomic_write_text
 from srkd.evaluation.card import results_of
+from srkd.evaluation.models import multi_adds_720p
 from srkd.evaluation.result import read_result
 from srkd.inference.export.card import entry, model_card
 from srkd.inference.export.export import Form, Written, open_source
 from srkd.inference.export.parity import check_images, compare
-from srkd.metrics.cost import multi_adds
 from srkd.networks.weights import load_network, origin_of, read_weights, save_network
 from srkd.options import load_train_options
 from srkd.provenance import environment
@@ -159,13 +159,12 @@ def ship(trained: Path, name: str, recipe: Recipe) -> Path:
 def write_card(file: Path, trained: Path, result: Path, recipe: Recipe) -> None:
     """The card beside `file`: what it is, how far half precision is from the training's, results, limits."""
     source, before = open_source(file), load_network(trained)
-    pixels = {"height": 720 // before.scale, "width_px": 1280 // before.scale}
     parity = {"PyTorch, before the weights were halved": compare(before, source.network, check_images(3))}
     written = Written(file, 1.0, source.network, parity, 0.0)
     card = model_card(
         source,
         Form(),
-        [entry(written, multi_adds(before, **pixels))],
+        [entry(written, multi_adds_720p(before))],
         results=results_of(read_result(result), source.network, source.path),
     )
     limits = f"{recipe.limits.format(images=recipe.images)} {SHORT}{recipe.more}"
