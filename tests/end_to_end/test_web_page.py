@@ -179,3 +179,33 @@ def test_what_is_no_picture_is_answered(page, tmp_path):
     page.set_input_files("#file", tmp_path / "notes.png")
     page.wait_for_selector("#status.wrong")
     assert "“notes.png” cannot be opened as a picture" in page.inner_text("#status")
+
+
+def test_a_picture_chosen_before_the_networks_are_known_is_upscaled(page, tmp_path):
+    held = []
+    page.route("**/networks.json", lambda route: held.append(route))
+    with page.expect_request("**/networks.json"):
+        page.reload(wait_until="commit")
+    page.set_input_files("#file", picture(tmp_path / "early.png", size=(20, 20)))
+    held[0].continue_()
+    assert saved(page, tmp_path).shape == (40, 40, 4)
+
+
+def test_of_two_pictures_the_one_chosen_last_is_upscaled(page, tmp_path):
+    """Also where the one before it takes longer to open."""
+    page.evaluate(
+        """async () => {
+            const open = createImageBitmap, slow = new Promise((resolve) => (window.finish = resolve));
+            window.createImageBitmap = async (file, ...rest) => {
+                if (file.name === "slow.png") await slow;
+                return open(file, ...rest);
+            };
+        }"""
+    )
+    page.set_input_files("#file", picture(tmp_path / "slow.png", size=(30, 20)))
+    page.set_input_files("#file", picture(tmp_path / "quick.png", size=(20, 30)))
+    assert saved(page, tmp_path).shape == (60, 40, 4)
+    page.evaluate("finish()")
+    page.wait_for_timeout(200)
+    assert saved(page, tmp_path).shape == (60, 40, 4)
+    assert "20 × 30 to" in page.inner_text("#status")

@@ -1,7 +1,7 @@
 // The page: choose a picture, a width and a runtime; the work itself is done in worker.js, so that the page stays alive.
 const MOST_PIXELS = 100e6; // of the result: what browsers can still draw
 const at = (id) => document.getElementById(id);
-const state = { networks: null, worker: null, picture: null, name: "", job: 0 };
+const state = { networks: null, worker: null, picture: null, name: "", choice: 0 };
 
 function say(text, wrong = false) {
   at("status").textContent = text;
@@ -22,19 +22,23 @@ function size(image) {
 }
 
 async function take(file) {
-  try {
-    state.picture = await createImageBitmap(file, { premultiplyAlpha: "none" });
-  } catch {
+  const choice = ++state.choice;
+  state.worker?.terminate(); // of the picture before, whose progress would hide what is said of this one
+  const picture = await createImageBitmap(file, { premultiplyAlpha: "none" }).catch(() => null);
+  if (choice !== state.choice) return; // a later one was opened sooner
+  if (!picture) {
+    at("progress").hidden = true;
     say(`“${file.name}” cannot be opened as a picture. PNG, JPEG, WebP, GIF and BMP are known to every browser.`, true);
     return;
   }
+  state.picture = picture;
   state.name = file.name.replace(/\.[^.]*$/, "");
   upscale();
 }
 
 function upscale() {
   const { picture, networks } = state;
-  if (!picture) return;
+  if (!picture || !networks) return; // `start` calls again when it has the networks
   const { scale, margin } = networks;
   const [width, height] = [picture.width * scale, picture.height * scale];
   if (width * height > MOST_PIXELS) {
@@ -72,11 +76,12 @@ function receive(message) {
     return;
   }
   at("progress").hidden = true;
-  const { picture, networks } = state;
+  const { picture, networks, worker } = state;
   const threads = message.threads === 1 ? "1 thread" : `${message.threads} threads`;
   const where = message.provider === "wasm" ? `WebAssembly, ${threads}` : "WebGPU";
   say(`${size(picture)} to ${size(at("after"))} in ${Math.round(message.milliseconds)} ms (width ${chosen().width}, ${where}; the network was ready in ${Math.round(message.loading)} ms).`);
   at("after").toBlob((blob) => {
+    if (worker !== state.worker) return; // the next one has begun
     URL.revokeObjectURL(at("save").href);
     Object.assign(at("save"), { href: URL.createObjectURL(blob), download: `${state.name}_x${networks.scale}.png`, hidden: false });
   });
@@ -87,26 +92,10 @@ function fail(reason) {
   say(`This did not work: ${reason}`, true);
 }
 
-async function start() {
-  if (location.protocol === "file:") {
-    say("A browser does not let a page from a file load its network. In this folder, run: python3 -m http.server — then open http://localhost:8000", true);
-    return;
-  }
-  state.networks = await (await fetch("networks.json")).json();
-  const { name, scale, widths, training_set, data_licence } = state.networks;
-  document.title = `${name} ×${scale} in the browser`;
-  at("about").textContent = `${name}, ${scale} times as large. Trained on: ${training_set}. Licence of the data: ${data_licence}.`.replaceAll("`", "");
-  Object.assign(at("width"), { max: widths.length - 1, value: widths.length - 1, disabled: widths.length < 2 });
-  at("ticks").append(...widths.map(({ width }, index) => Object.assign(document.createElement("option"), { value: index, label: String(width) })));
-  describe();
-  if (navigator.gpu && (await navigator.gpu.requestAdapter().catch(() => null))) {
-    at("provider").add(new Option("graphics card (WebGPU)", "webgpu"));
-  }
-  at("provider").disabled = at("provider").length < 2;
-  at("width").oninput = describe;
-  at("width").onchange = upscale;
-  at("provider").onchange = upscale;
-  at("file").onchange = () => at("file").files.length && take(at("file").files[0]);
+// Before the networks are there, too: a picture may be chosen as soon as the page is seen.
+function listen() {
+  const taken = () => at("file").files.length && take(at("file").files[0]);
+  at("file").onchange = taken;
   at("divider").oninput = () => at("frame").style.setProperty("--at", `${at("divider").value / 10}%`);
   addEventListener("dragover", (event) => (event.preventDefault(), document.body.classList.add("dropping")));
   addEventListener("dragleave", () => document.body.classList.remove("dropping"));
@@ -118,6 +107,31 @@ async function start() {
     else say("That was not a file. Save the picture first, then drop the file.", true);
   });
   addEventListener("paste", (event) => event.clipboardData.files.length && take(event.clipboardData.files[0]));
+  taken();
+}
+
+async function start() {
+  if (location.protocol === "file:") {
+    say("A browser does not let a page from a file load its network. In this folder, run: python3 -m http.server — then open http://localhost:8000", true);
+    return;
+  }
+  listen();
+  const networks = await (await fetch("networks.json")).json();
+  const { name, scale, widths, training_set, data_licence } = networks;
+  document.title = `${name} ×${scale} in the browser`;
+  at("about").textContent = `${name}, ${scale} times as large. Trained on: ${training_set}. Licence of the data: ${data_licence}.`.replaceAll("`", "");
+  Object.assign(at("width"), { max: widths.length - 1, value: widths.length - 1, disabled: widths.length < 2 });
+  at("ticks").append(...widths.map(({ width }, index) => Object.assign(document.createElement("option"), { value: index, label: String(width) })));
+  if (navigator.gpu && (await navigator.gpu.requestAdapter().catch(() => null))) {
+    at("provider").add(new Option("graphics card (WebGPU)", "webgpu"));
+  }
+  at("provider").disabled = at("provider").length < 2;
+  at("width").oninput = describe;
+  at("width").onchange = upscale;
+  at("provider").onchange = upscale;
+  state.networks = networks;
+  describe();
+  upscale();
 }
 
 start().catch((error) => fail(error.message));
