@@ -69,7 +69,7 @@ class FSRCNN(Network):
         """
         steps = math.gcd(self.num_feat, self.num_shrink)
         both = f"`num_feat` (={self.num_feat}) and `num_shrink` (={self.num_shrink}): both times width must be whole"
-        return channels_at(steps, width, rule=both) * self.num_feat // steps
+        return channels_at(steps, width, rule=both, trained=self.trained_widths) * self.num_feat // steps
 
     def narrowed_config(self, width: float) -> dict[str, Any]:
         """The constructor's options of the physically smaller network that equals this one at `width`."""

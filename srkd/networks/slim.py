@@ -10,6 +10,7 @@ groups of s² channels, so a prefix slice is consistent with PixelShuffle's chan
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -17,8 +18,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-def channels_at(num_feat: int, width: float, *, rule: str = "") -> int:
-    """Channels that `width` keeps of `num_feat`; `rule` is what the error says where more than `num_feat` decides.
+def channels_at(num_feat: int, width: float, *, rule: str = "", trained: Iterable[float] | None = None) -> int:
+    """Channels that `width` keeps of `num_feat`.
+
+    The error says `rule` where more than `num_feat` decides, and names the widths that were `trained` first.
 
     Raises:
         ValueError: `num_feat · width` is not a whole number of at least 1 (within 1e-6), or `width` exceeds 1.
@@ -30,7 +33,8 @@ def channels_at(num_feat: int, width: float, *, rule: str = "") -> int:
     lower = min(max(int(exact), 1), num_feat)
     near = [f"{count}/{num_feat} = {count / num_feat:.6g}" for count in sorted({lower, min(lower + 1, num_feat)})]
     usual = f"`num_feat` (={num_feat}): num_feat · width must be a whole number from 1 to {num_feat}"
-    raise ValueError(f"`width` (={width:g}) is not valid for {rule or usual}. Nearest valid: {', '.join(near)}.")
+    best = f"Trained: {', '.join(f'{own:g}' for own in trained)}. " if trained else ""
+    raise ValueError(f"`width` (={width:g}) is not valid for {rule or usual}. {best}Nearest valid: {', '.join(near)}.")
 
 
 class SlimConv2d(nn.Conv2d):
@@ -125,7 +129,7 @@ class Network(nn.Module):
         Raises:
             ValueError: `width` is not one of `widths`; the message names the nearest ones.
         """
-        return channels_at(self.num_feat, width)
+        return channels_at(self.num_feat, width, trained=self.trained_widths)
 
     def narrowed_config(self, width: float) -> dict[str, Any]:
         """The constructor's options of the physically smaller network that equals this one at `width`."""

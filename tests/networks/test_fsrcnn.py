@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from srkd.networks.edsr import EDSR
 from srkd.networks.fsrcnn import FSRCNN
 from srkd.networks.slim import narrow
 
@@ -47,6 +48,13 @@ def test_widths_split_both_numbers():
 def test_other_widths_are_explained(width):
     with pytest.raises(ValueError, match=r"=56.*=12.*both times width must be whole. Nearest valid: .*1/4 = 0.25"):
         FSRCNN()(torch.rand(1, 1, 4, 4), width)
+
+
+@pytest.mark.parametrize("network", [FSRCNN(), EDSR(num_feat=8, num_block=1)])
+def test_widths_that_were_trained_are_named(network):
+    network.trained_widths = (1.0, 0.25)
+    with pytest.raises(ValueError, match=r"(whole|to 8)\. Trained: 1, 0.25\. Nearest valid: "):
+        network.channels(0.3)
 
 
 @pytest.mark.parametrize("options", [{"num_feat": 0}, {"num_shrink": 0}, {"num_map": -1}, {"upscale": 0}])
