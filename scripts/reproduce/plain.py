@@ -1,7 +1,7 @@
 """Are plain convolutions with branches for training ahead of residual blocks? All at 2.9 G multiply-adds, ×4.
 
   OMP_NUM_THREADS=1 python scripts/reproduce/plain.py                  rates, 5,000 iterations each
-  OMP_NUM_THREADS=1 python scripts/reproduce/plain.py --iterations 30000   the best rate of each
+  OMP_NUM_THREADS=1 python scripts/reproduce/plain.py --iterations 30000 --kinds residual xc   the best rate of each
 
 `none` are the convolutions alone; `ecb` are the branches of X. Zhang et al., "Edge-oriented convolution block for
 real-time super resolution on mobile devices" (ACM MM 2021); `xc` those of Conv3XC in C. Wan et al., "Swift
@@ -36,6 +36,7 @@ RESIDUAL = {"type": "EDSR", "num_feat": 16, "num_block": 9, "upscale": 4, "img_r
 RATES = (2e-4, 5e-4, 1e-3, 1.5e-3)
 SLOPE = 0.25  # of PReLU at the start
 Kind = Literal["none", "ecb", "xc"]
+KINDS = ("residual", "none", "ecb", "xc")
 
 
 class Edge(nn.Module):
@@ -226,12 +227,13 @@ def plain_conv(c_in: int, c_out: int) -> nn.Module:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--iterations", type=int, default=5_000)
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="(default: all)")
     parser.add_argument("--rates", type=float, nargs="+", default=RATES, help="to try (default: %(default)s)")
     args = parser.parse_args()
     record = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else {}
     plain = {"type": "Plain", "num_feat": 16, "num_block": 19, "upscale": 4}
-    networks = {"residual": RESIDUAL, **{kind: {**plain, "branches": kind} for kind in ("none", "ecb", "xc")}}
-    for name, network in networks.items():
+    for name in args.kinds:
+        network = RESIDUAL if name == "residual" else {**plain, "branches": name}
         known = [arm for key in record if key != "ms" for arm in record[key].get(name, [])]
         rates = [max(known, key=lambda arm: arm["psnr"])["rate"]] if known and args.iterations > 5_000 else args.rates
         for rate in rates:
