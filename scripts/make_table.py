@@ -6,7 +6,7 @@
 A marker is `<!-- KIND FOLDER -->`, and `<!-- end -->` after what was generated. Kinds: `distillation`, `differences`
 and `chances` (what scripts/reproduce/distillation.py wrote), `schedule` (the same), `arms` (family.py and
 convergence.py there), `network` (switchable.py there), `steps`, `jpeg`, `int8`, `family` and `parts` (all networks,
-short), `precision` (two arms of one file), `ordering`, `published`, `public` and `frontier`.
+short), `precision` (two arms of one file), `ordering`, `plain`, `published`, `public` and `frontier`.
 docs/images/methods.svg and frontier_x4.svg are written too.
 """
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import statistics
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -427,6 +428,29 @@ def ordering(_: Path) -> str:
     return table(["start", *(f"{int(stop):,} iterations" for stop in stops)], rows)
 
 
+def plain(_: Path) -> str:
+    """Residual blocks and plain convolutions with branches, at each rate; times as they are used."""
+    record = json.loads((RESULTS / "plain_x4.json").read_text(encoding="utf-8"))
+    times, blocks = record.pop("ms"), list[str]()
+    for iterations, networks in record.items():
+        rates = sorted({arm["rate"] for arms in networks.values() for arm in arms})
+        rows = [
+            [
+                {"residual": "residual blocks", "none": "plain"}.get(name, f"plain, {name}"),
+                *(next((f"{arm['psnr']:.3f}" for arm in arms if arm["rate"] == rate), "–") for rate in rates),
+                f"{statistics.median(arm['ms_per_iteration'] for arm in arms):.0f}",
+            ]
+            for name, arms in networks.items()
+        ]
+        head = [f"{int(iterations):,} iterations", *(f"rate {rate:g}" for rate in rates), "ms an iteration"]
+        blocks.append(table(head, rows))
+    used = "; ".join(
+        f"{name} {times[key]['float32']:.0f} ms in fp32, {times[key]['bfloat16']:.0f} in bf16"
+        for key, name in (("residual", "residual blocks"), ("plain", "plain convolutions"))
+    )
+    return "\n\n".join([*blocks, f"A frame of 320 × 180, {times['threads']} thread: {used}."])
+
+
 KINDS: dict[str, Callable[[Path], str]] = {
     function.__name__: function
     for function in (
@@ -443,6 +467,7 @@ KINDS: dict[str, Callable[[Path], str]] = {
         parts,
         precision,
         ordering,
+        plain,
         published,
         public,
         frontier,
