@@ -219,7 +219,11 @@ def arms(folder: Path) -> str:
         f"Iterations: {lengths}; HR patches of {budget['patch']} × {budget['patch']}, batch 16. {where['hardware']}, "
         f"torch {where['torch']}. Made by `{record['command']}`."
     )
-    return f"{(folder / 'table.md').read_text(encoding='utf-8')}\n{text}"
+    blocks = [(folder / "table.md").read_text(encoding="utf-8").strip(), text]
+    if (curves := folder / "curves.md").exists():
+        picture = f"![Gain over the control in the course of the training](results/{folder.name}/curves.svg)"
+        blocks += [picture, curves.read_text(encoding="utf-8").strip()]
+    return "\n\n".join(blocks)
 
 
 def network(folder: Path) -> str:

@@ -120,23 +120,26 @@ def curves(table: Table, arms: Mapping[str, Sequence[str]]) -> None:
     lengths = table.budget.iterations
     figures: list[Figure] = []
     legend: list[tuple[str, int | None]] = []
-    stops = sorted({*lengths.values()})
-    lines = [["arm", "control", *(f"{stop:,} iterations" for stop in stops)]]
+    by_arm: dict[str, dict[int, list[float]]] = {}
     for length, iterations in lengths.items():
         series: list[Series] = []
         for name in (n for n in arms if table.arms[n].length == length and table.arms[n].control != n):
             if not (gained := gains(table, name, arms[name])):
                 continue
+            by_arm[name] = gained
             points = [Point(at, fmean(own), min(own), max(own)) for at, own in sorted(gained.items())]
             series.append(Series(name, points, len(legend), line=True, band=True))
             legend.append((f"{name} − {table.arms[name].control}", len(legend)))
-            cells = [", ".join(f"{gain:+.3f}" for gain in gained.get(stop, ())) for stop in stops]
-            lines.append([name, table.arms[name].control, *cells])
         title, up = f"Gain over the control, {iterations:,} iterations", Axis("PSNR, development photographs, dB")
         if series:
             figures.append(chart(series, Axis("iteration"), up, title=title, level=("control", 0.0)))
     if figures:
-        lines.insert(1, ["---"] * len(lines[0]))
+        stops = [stop for stop in sorted({*lengths.values()}) if any(stop in gained for gained in by_arm.values())]
+        lines = [["arm", "control", *(f"{stop:,} iterations" for stop in stops)]]
+        lines.append(["---"] * len(lines[0]))
+        for name, gained in by_arm.items():
+            cells = [", ".join(f"{gain:+.3f}" for gain in gained.get(stop, ())) for stop in stops]
+            lines.append([name, table.arms[name].control, *cells])
         note = "PSNR on the development photographs, arm − control, dB, seed by seed\n\n"
         atomic_write_text(table.out / "curves.md", note + "".join(f"| {' | '.join(line)} |\n" for line in lines))
         atomic_write_text(table.out / "curves.svg", standalone(figures, legend))
