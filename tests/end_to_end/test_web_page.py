@@ -175,9 +175,14 @@ def test_transparency_is_kept(page, tmp_path):
 
 
 def test_what_is_no_picture_is_answered(page, tmp_path):
+    """And the answer stays, where a picture before it was still at work."""
     (tmp_path / "notes.png").write_text("no picture")
+    page.set_input_files("#file", picture(tmp_path / "before.png", size=(900, 900)))
+    page.wait_for_selector("#progress:visible")
     page.set_input_files("#file", tmp_path / "notes.png")
     page.wait_for_selector("#status.wrong")
+    page.wait_for_timeout(1000)
+    assert not page.is_visible("#progress")
     assert "“notes.png” cannot be opened as a picture" in page.inner_text("#status")
 
 
