@@ -178,8 +178,8 @@ def export(
     if source.path is not None and path.exists() and path.samefile(resolve(source.path)):
         raise InputError(f"{path} would be replaced by its own copy; choose another file.")
     network = source.network
-    warn_untrained(network, width)
     small = narrowed(network, width).cpu().eval()
+    warn_untrained(network, width)
     if network.trained_widths:
         small.trained_widths = tuple(at / width for at in network.trained_widths if at <= width + 1e-9)
     inputs = check_images(network.num_in_ch, size=form.size, folder=images)

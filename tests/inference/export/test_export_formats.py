@@ -212,11 +212,13 @@ def test_a_nan_is_a_difference(network, tmp_path, monkeypatch):
         export(network, tmp_path / "small.pth")
 
 
-def test_wrong_input(network, tmp_path, monkeypatch):
+def test_wrong_input(network, tmp_path, monkeypatch, caplog):
     with pytest.raises(InputError, match=r"allowed: \.pth, \.safetensors, \.onnx, \.pt2"):
         export(network, tmp_path / "x.pt")
+    monkeypatch.setattr(network, "trained_widths", (1.0, 0.5))
     with pytest.raises(InputError, match="is not valid for `num_feat`"):
         export(network, tmp_path / "x.pth", width=0.3)
+    assert not caplog.text  # nothing of noise, where there is no such width
     with pytest.raises(InputError, match=r"--mobile and --size are for \.onnx and \.pt2"):
         export(network, tmp_path / "x.pth", form=Form(mobile=True))
     with pytest.raises(InputError, match="add --mobile"):
