@@ -449,7 +449,8 @@ def plain(_: Path) -> str:
         head = [f"{int(iterations):,} iterations", *(f"rate {rate:g}" for rate in rates), "ms an iteration"]
         blocks.append(table(head, rows))
     used = "; ".join(
-        f"{name} {times[key]['float32']:.0f} ms in fp32, {times[key]['bfloat16']:.0f} in bf16"
+        f"{name} {times[key]['float32']:.0f} ms in fp32, {times[key]['bfloat16']:.0f} in bf16, "
+        f"{times[key]['onnxruntime']:.0f} in onnxruntime"
         for key, name in (("residual", "residual blocks"), ("plain", "plain convolutions"))
     )
     return "\n\n".join([*blocks, f"A frame of 320 × 180, {times['threads']} thread: {used}."])

@@ -16,7 +16,11 @@ import argparse
 import json
 import math
 import statistics
+import tempfile
+import time
 from collections.abc import Callable
+from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,7 +30,6 @@ from torch import Tensor, nn
 
 from srkd.atomic import atomic_write_text
 from srkd.compat.foreign import Foreign, foreign
-from srkd.metrics.latency import latency
 from srkd.networks.weights import build_network
 from srkd.registry import NETWORKS
 
@@ -200,23 +203,41 @@ def train_arm(network: dict[str, Any], rate: float, iterations: int) -> dict[str
     return {"rate": rate, "psnr": told(folder, "val")[-1]["psnr"], "ms_per_iteration": 1000 * seconds}
 
 
-def deployed_ms() -> dict[str, dict[str, float]]:
-    """Milliseconds of both kinds at 320 × 180, as they are used."""
+def deployed_ms(turns: int = 25) -> dict[str, dict[str, float]]:
+    """Milliseconds of both kinds at 320 × 180, as they are used: medians of turns, one after the other."""
     frame = torch.rand(1, 3, 180, 320)
     residual = build_network("EDSR", {key: value for key, value in RESIDUAL.items() if key != "type"})
     networks: dict[str, nn.Module] = {"residual": residual, "plain": PlainNet(16, 19, 4, plain_conv)}
-    found: dict[str, dict[str, float]] = {}
+    ways: dict[tuple[str, str], Callable[[], object]] = {}
     for name, network in networks.items():
         for kind in (torch.float32, torch.bfloat16):
-            its, image = network.eval().to(kind, memory_format=torch.channels_last), frame.to(kind)
-
-            def step(its: nn.Module = its, image: Tensor = image) -> object:
-                with torch.inference_mode():
-                    return its(image)
-
-            median = latency(step, torch.device("cpu")).median
-            found.setdefault(name, {})[str(kind).removeprefix("torch.")] = 1000 * median
+            its = deepcopy(network).eval().to(kind, memory_format=torch.channels_last)
+            ways[name, str(kind).removeprefix("torch.")] = partial(its, frame.to(kind))
+        ways[name, "onnxruntime"] = onnx_session(network, frame)
+    took: dict[tuple[str, str], list[float]] = {way: [] for way in ways}
+    with torch.inference_mode():
+        for turn in range(turns + 3):
+            for way, step in ways.items():
+                began = time.perf_counter()
+                step()
+                took[way] += [1000 * (time.perf_counter() - began)] * (turn >= 3)  # the first warm up
+    found: dict[str, dict[str, float]] = {name: {} for name in networks}
+    for (name, way), every in took.items():
+        found[name][way] = statistics.median(every)
     return found
+
+
+def onnx_session(network: nn.Module, frame: Tensor) -> Callable[[], object]:
+    """The network in onnxruntime, on as many threads as torch has."""
+    import onnxruntime
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "network.onnx"
+        torch.onnx.export(network.eval(), (frame,), file, dynamo=True, external_data=False, verbose=False)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    return partial(session.run, None, {session.get_inputs()[0].name: frame.numpy()})
 
 
 def plain_conv(c_in: int, c_out: int) -> nn.Module:
