@@ -24,10 +24,10 @@ function size(image) {
 async function take(file) {
   const choice = ++state.choice;
   state.worker?.terminate(); // of the picture before, whose progress would hide what is said of this one
+  at("progress").hidden = true;
   const picture = await createImageBitmap(file, { premultiplyAlpha: "none" }).catch(() => null);
   if (choice !== state.choice) return; // a later one was opened sooner
   if (!picture) {
-    at("progress").hidden = true;
     say(`“${file.name}” cannot be opened as a picture. PNG, JPEG, WebP, GIF and BMP are known to every browser.`, true);
     return;
   }
