@@ -30,6 +30,7 @@ from torch import Tensor, nn
 
 from srkd.atomic import atomic_write_text
 from srkd.compat.foreign import Foreign, foreign
+from srkd.compat.onnx_file import session
 from srkd.networks.weights import build_network
 from srkd.registry import NETWORKS
 
@@ -213,7 +214,10 @@ def deployed_ms(turns: int = 25) -> dict[str, dict[str, float]]:
         for kind in (torch.float32, torch.bfloat16):
             its = deepcopy(network).eval().to(kind, memory_format=torch.channels_last)
             ways[name, str(kind).removeprefix("torch.")] = partial(its, frame.to(kind))
-        ways[name, "onnxruntime"] = onnx_session(network, frame)
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "network.onnx"
+            torch.onnx.export(network.eval(), (frame,), file, dynamo=True, external_data=False, verbose=False)
+            ways[name, "onnxruntime"] = partial(session(file, "onnxruntime"), frame)
     took: dict[tuple[str, str], list[float]] = {way: [] for way in ways}
     with torch.inference_mode():
         for turn in range(turns + 3):
@@ -221,23 +225,8 @@ def deployed_ms(turns: int = 25) -> dict[str, dict[str, float]]:
                 began = time.perf_counter()
                 step()
                 took[way] += [1000 * (time.perf_counter() - began)] * (turn >= 3)  # the first warm up
-    found: dict[str, dict[str, float]] = {name: {} for name in networks}
-    for (name, way), every in took.items():
-        found[name][way] = statistics.median(every)
-    return found
-
-
-def onnx_session(network: nn.Module, frame: Tensor) -> Callable[[], object]:
-    """The network in onnxruntime, on as many threads as torch has."""
-    import onnxruntime
-
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "network.onnx"
-        torch.onnx.export(network.eval(), (frame,), file, dynamo=True, external_data=False, verbose=False)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-    return partial(session.run, None, {session.get_inputs()[0].name: frame.numpy()})
+    ways_of = ("float32", "bfloat16", "onnxruntime")
+    return {name: {way: statistics.median(took[name, way]) for way in ways_of} for name in networks}
 
 
 def plain_conv(c_in: int, c_out: int) -> nn.Module:
