@@ -6,7 +6,8 @@
 A marker is `<!-- KIND FOLDER -->`, and `<!-- end -->` after what was generated. Kinds: `distillation`, `differences`
 and `chances` (what scripts/reproduce/distillation.py wrote), `schedule` (the same), `arms` (family.py and
 convergence.py there), `network` (switchable.py there), `steps`, `jpeg`, `int8`, `family` and `parts` (all networks,
-short), `precision` (two arms of one file), `ordering`, `plain`, `published`, `public` and `frontier`.
+short), `precision` (two arms of one file), `seen` (photographs.json there), `ordering`, `plain`, `published`, `public`
+and `frontier`.
 docs/images/methods.svg and frontier_x4.svg are written too.
 """
 
@@ -53,6 +54,8 @@ NAMES = {
 CONTROLS = {NAMES["csd"]: NAMES["slice"], NAMES["pisr"]: NAMES["decoder"]}  # they start where these start
 
 METRICS = (("psnr", 3), ("ssim", 4))
+DEVELOPMENT = ROOT / "options/train/base/bsds_development_30.txt"
+SEEN = {True: "it was trained on", False: "it was not"}
 
 
 def label(arm: str) -> str:
@@ -432,6 +435,24 @@ def ordering(_: Path) -> str:
     return table(["start", *(f"{int(stop):,} iterations" for stop in stops)], rows)
 
 
+def seen(folder: Path) -> str:
+    """How far each width is ahead of the narrowest: on photographs of the training, and on those never trained on."""
+    lines = DEVELOPMENT.read_text(encoding="utf-8").splitlines()
+    held_out = {Path(line.split()[0]).stem for line in lines}
+    found: dict[tuple[float, bool], list[float]] = {}
+    for row in read_result(folder / "photographs.json").rows:
+        if row.model != BICUBIC:
+            found.setdefault((row.width, row.image not in held_out), []).append(row.metrics["psnr"])
+    widths = sorted({width for width, _ in found}, reverse=True)
+    header = ["", *(f"{len(found[widths[0], trained])} photographs {how}" for trained, how in SEEN.items())]
+    rows: list[list[str]] = []
+    for width in widths:
+        mean, least = ({t: statistics.fmean(found[w, t]) for t in SEEN} for w in (width, widths[-1]))
+        ahead = {t: f" ({mean[t] - least[t]:+.3f})" if width > widths[-1] else "" for t in SEEN}
+        rows.append([f"width {width:g}", *(f"{mean[t]:.3f}{ahead[t]}" for t in SEEN)])
+    return table(header, rows)
+
+
 def plain(_: Path) -> str:
     """Residual blocks and plain convolutions with branches, at each rate; times as they are used."""
     record = json.loads((RESULTS / "plain_x4.json").read_text(encoding="utf-8"))
@@ -473,6 +494,7 @@ KINDS: dict[str, Callable[[Path], str]] = {
         precision,
         ordering,
         plain,
+        seen,
         published,
         public,
         frontier,
