@@ -34,7 +34,10 @@ def reduce(source: Path, folder: Path, factor: float) -> None:
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.parse_args()
+    if gone := [str(TRAIN / name) for name in ("bsds399", "t90") if not (TRAIN / name).is_dir()]:
+        parser.error(f"there is no folder {' and no '.join(gone)}; datasets/README.md says where the images are from.")
     photographs = [TRAIN / "bsds399" / line.split()[0] for line in CHOSEN.read_text(encoding="utf-8").splitlines()]
     with ThreadPoolExecutor() as pool:
         for name, sources in (("bsds369", photographs), ("t90", list_images(TRAIN / "t90"))):
