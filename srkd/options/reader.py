@@ -228,7 +228,7 @@ class _Converter:
                 continue
             name = str(key.value)
             child = self.node(value, (*path, name), key)
-            if value.value == "" and ":" in name and key.style is None:  # {type:EDSR} is one key without a value
+            if value.value == "" and key.style is value.style is None and ":" in name:  # {type:EDSR} is a key alone
                 self.problems.add(child, f"needs a space behind the colon: `{name.replace(':', ': ', 1)}`.")
             if name in children:
                 self.problems.add(child, f"the key {name!r} is here twice, first at {children[name].where}.")

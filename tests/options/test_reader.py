@@ -114,6 +114,7 @@ looks_like_more = st.from_regex(
     )
 )
 @example([{"": None, ":0": None, "?a": ":"}])
+@example({"0:0": "", "a:b": {"c:d": [""]}})
 def test_what_is_dumped_is_read_back(value: Any) -> None:
     result = read(dump_value({"key": value}))["key"]
     assert result == value
