@@ -18,7 +18,7 @@ import sys
 import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -29,7 +29,7 @@ from steps import run
 from srkd.atomic import atomic_write_text
 from srkd.evaluation.arms import Arm as Side
 from srkd.evaluation.arms import read_arms
-from srkd.evaluation.compare import Comparison, compare
+from srkd.evaluation.compare import Comparison, compare, seed_of
 from srkd.evaluation.result import read_result
 from srkd.evaluation.words import Answer, seed_by_seed
 from srkd.options import load_train_options
@@ -157,11 +157,18 @@ def compared(folder: Path) -> list[Comparison]:
     pairs: list[tuple[Side, Side]] = []
     for name, (control, factor) in record["controls"].items():
         pairs += [
-            (sides[control, width * factor], side)
+            (_of_seeds(sides[control, width * factor], side), side)
             for (other, width), side in sides.items()
             if other == name and (control, width * factor) in sides
         ]
     return compare(pairs, "psnr", sets=record["sets"]) if pairs else []
+
+
+def _of_seeds(control: Side, arm: Side) -> Side:
+    """The control's runs with a partner of their seed in `arm`; all of them, whose scatter counts, for a single run."""
+    seeds = {seed_of(run) for run in arm.runs}
+    runs = tuple(run for run in control.runs if seed_of(run) in seeds)
+    return replace(control, runs=runs) if 1 < len(runs) == len(seeds) else control
 
 
 def written(folder: Path) -> str:

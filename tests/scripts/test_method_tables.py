@@ -4,6 +4,7 @@ import importlib
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -125,6 +126,20 @@ def test_arms_of_a_teacher_that_is_not_there_are_refused(convergence, monkeypatc
 )
 def test_a_table_is_what_its_files_say(scripts, folder):
     assert scripts("table").written(folder) == (folder / "table.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("arm", "kept"), [((0, 1), (0, 1)), ((2,), (0, 1, 2)), ((0, 1, 2), (0, 1, 2)), ((1, 3), (0, 1, 2))]
+)
+def test_an_arm_of_fewer_seeds_is_compared_with_the_runs_of_these(scripts, arm, kept):
+    """Of one run, and of a seed that the control does not have, with all of them."""
+    table = scripts("table")
+
+    def side(seeds):
+        return SimpleNamespace(runs=tuple(seeds))
+
+    table.seed_of, table.replace = int, lambda control, runs: side(runs)
+    assert table._of_seeds(side((0, 1, 2)), side(arm)).runs == kept
 
 
 @pytest.fixture
