@@ -103,6 +103,8 @@ RECIPES = {
             "Supervised/direct_edsr16x9_x4",  # the quarter
             "OutputKD/output_kd_craft_edsr16x9_x4",
             "OutputKD/output_kd_craft_edsr64x9_x4_full",  # around it
+            "OutputKD/output_kd_craft_edsr64x9_x4_reduced",  # with the photographs of reduced.py, as the two after it
+            "OutputKD/output_kd_craft_edsr64x9_x4_longer",
             "OutputKD/output_kd_craft_edsr64x9_x4_middle",  # which leaves the quarter as it is
         ),
         more=" In all steps but the first, half of the loss was against the pictures of CRAFT (NTIRE 2024 "
