@@ -31,7 +31,7 @@ def metadata(file: Path) -> dict[str, str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", default=["switchable-x2", "switchable-x4"])
+    parser.add_argument("--models", nargs="+", default=["switchable-x2", "switchable-x3", "switchable-x4"])
     parser.add_argument("--sets", nargs="+", default=["Set5", "Urban100"])
     parser.add_argument("--calibrate", type=Path, default=Path("datasets/train/bsds399"))
     args = parser.parse_args()
