@@ -118,6 +118,15 @@ RECIPES = {
 }
 
 
+def missing(recipe: Recipe) -> list[str]:
+    """Folders of photographs that a step needs and that are not there: a late step would say so after hours."""
+    found: list[str] = []
+    for step in recipe.steps:
+        given = load_train_options(ROOT / f"options/train/{step}.yml").datasets.train.component.args["dataroot_gt"]
+        found += [given] if isinstance(given, str) else given
+    return [folder for folder in dict.fromkeys(found) if not Path(folder).is_dir()]
+
+
 def train_step(option_file: Path, before: Path | None, *, kept: bool) -> Path:
     """Run a training from the step before, or what is left of it; returns its network, or the one that was kept."""
     options = load_train_options(option_file)
@@ -193,6 +202,12 @@ def main() -> None:
     parser.add_argument("--kept", action="store_true", help="take what weights/steps/ has")
     parser.add_argument("--sets", nargs="+", default=["Set5", "Urban100"])
     args = parser.parse_args()
+    for name in args.networks:
+        if gone := missing(RECIPES[name]):
+            parser.error(
+                f"{name} needs {', '.join(gone)}, not there; datasets/README.md says where the photographs are from, "
+                "and scripts/reproduce/reduced.py makes those whose names end in _x0.8 and _x0.6."
+            )
     record_file = RESULTS / "switchable_steps.json"
     for name in args.networks:
         recipe = RECIPES[name]
