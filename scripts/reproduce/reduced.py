@@ -1,4 +1,4 @@
-"""Write the training photographs once more, smaller: more to learn from for a network that is wide enough (×4).
+"""Write the training photographs once more, smaller: more to learn from for a network that is wide enough.
 
   python scripts/reproduce/reduced.py
 
