@@ -132,7 +132,7 @@ def curves(table: Table, arms: Mapping[str, Sequence[str]]) -> None:
             legend.append((f"{name} − {table.arms[name].control}", len(legend)))
         title, up = f"Gain over the control, {iterations:,} iterations", Axis("PSNR, development photographs, dB")
         if series:
-            figures.append(chart(series, Axis("iteration"), up, title=title, level=("control", 0.0)))
+            figures.append(chart(series, Axis("iteration"), up, title=title, level=("", 0.0)))
     if figures:
         stops = [stop for stop in sorted({*lengths.values()}) if any(stop in gained for gained in by_arm.values())]
         lines = [["arm", "control", *(f"{stop:,} iterations" for stop in stops)]]
