@@ -77,7 +77,8 @@ RECIPES = {
             "Supervised/switchable_edsr48x9_x2_reduced",  # with the photographs of reduced.py, as the one after it
             "Supervised/switchable_edsr48x9_x2_middle",  # which leaves the quarter as it is
         ),
-        more=" From the third step on, the photographs at 0.8 and 0.6 of their size were there too.\n\nExpected on sets that were not looked at, by the network's place between FSRCNN and EDSR-baseline on "
+        more=" From the third step on, the photographs at 0.8 and 0.6 of their size were there too.\n\n"
+        "Expected on sets that were not looked at, by the network's place between FSRCNN and EDSR-baseline on "
         "Set5 and Urban100: Set14 about 33.05 dB at full width and 32.9 at a quarter, B100 about 31.8 and 31.7.",
     ),
     "switchable-x2-photo": Recipe(
