@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
 
 import cv2
@@ -12,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from srkd.data.cache import PairCache, Progress
 from srkd.data.parcels import Parcel, TrainLoader, to_tensor, to_unit, unpacked_images
@@ -20,6 +18,7 @@ from srkd.data.random_degradation import degrade_patch
 from srkd.data.resident import ResidentBatches, fits
 from srkd.data.sampling import plan
 from srkd.data.teacher_cache import Targets
+from srkd.data.workers import made_by_workers
 from srkd.types import Batch, Crop, InputError
 
 DECODING = (
@@ -214,6 +213,7 @@ def train_loader(
 
     Raises:
         InputError: as the data set does; from a worker too it arrives here as it was raised.
+        WorkError: a worker was killed.
     """
     batches.dataset.prepare(progress)
     cache = batches.dataset.gpu_cache
@@ -222,42 +222,6 @@ def train_loader(
         resident = ResidentBatches(batches, cache, device)
         parcels = (resident.parcel(iteration) for iteration in range(start_iter, total_iter))
         return TrainLoader(parcels, resident.unpack, why_wait=RESIDENT)
-    # Forked workers share the cache; started in any other way each would receive a copy of it.
-    can_fork = num_workers > 0 and "fork" in multiprocessing.get_all_start_methods()
-    loader = DataLoader(
-        _Guarded(batches),
-        batch_size=None,
-        sampler=range(start_iter, total_iter),
-        num_workers=num_workers,
-        pin_memory=device.type == "cuda",
-        worker_init_fn=_ignore_interrupts,
-        multiprocessing_context="fork" if can_fork else None,
-        generator=torch.Generator(),  # else each loader would take a number from the global one, and so change training
-    )
-    return TrainLoader(_unguarded(loader), unpacked_images, why_wait=LOADER if device.type == "cuda" else DECODING)
-
-
-class _Guarded(Dataset[Parcel | InputError]):
-    """Returns an `InputError` instead of raising it: raised, torch would replace its text by a traceback."""
-
-    def __init__(self, batches: TrainBatches) -> None:
-        self.batches = batches
-
-    def __getitem__(self, iteration: int) -> Parcel | InputError:
-        try:
-            return self.batches.parcel(iteration)
-        except InputError as error:
-            return error
-
-
-def _unguarded(loader: DataLoader[Parcel | InputError]) -> Iterator[Parcel]:
-    for item in loader:
-        if isinstance(item, InputError):
-            raise item
-        yield item
-
-
-def _ignore_interrupts(worker: int) -> None:
-    """What ends a training may reach every process of its group; only the main one acts on it, saves, and ends them."""
-    for name in {"SIGINT", "SIGTERM", "SIGHUP"} & {*dir(signal)}:
-        signal.signal(getattr(signal, name), signal.SIG_IGN)
+    numbers, pin_memory = range(start_iter, total_iter), device.type == "cuda"
+    parcels = made_by_workers(batches.parcel, numbers, num_workers, pin_memory=pin_memory)
+    return TrainLoader(parcels, unpacked_images, why_wait=LOADER if pin_memory else DECODING)

@@ -202,8 +202,13 @@ def _probe_lmdb(folder: Path, size: int, changed: int) -> None:
     del size, changed
     done = subprocess.run([sys.executable, "-c", _PROBE, folder], capture_output=True, text=True, check=False)
     if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["reading it ends the process"])[-1]
-        raise InputError(f"{folder} is a truncated or damaged LMDB: {reason}. Copy it again, or write it anew.")
+        raise _damaged(folder, (done.stderr.strip().splitlines() or ["reading it ends the process"])[-1])
+
+
+def _damaged(folder: Path, reason: object) -> InputError:
+    if not (folder / "data.mdb").exists():
+        return InputError(f"{folder} is gone: it was there when this run began.")
+    return InputError(f"{folder} is a truncated or damaged LMDB: {reason}. Copy it again, or write it anew.")
 
 
 def _lmdb_value(folder: Path, key: str) -> bytes | None:
@@ -224,7 +229,5 @@ def _lmdb_value(folder: Path, key: str) -> bytes | None:
             environment.begin() as transaction,
         ):
             return transaction.get(key.encode("utf-8", "surrogateescape"))
-    except FileNotFoundError:
-        raise InputError(f"{folder} is gone: it was there when this run began.") from None
-    except lmdb.Error as error:
-        raise InputError(f"{folder} cannot be read as an LMDB: {error}.") from error
+    except (FileNotFoundError, lmdb.Error) as error:  # it may be cut after it was walked through, before it is opened
+        raise _damaged(folder, error) from None

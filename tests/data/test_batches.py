@@ -4,6 +4,8 @@ import itertools
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +16,7 @@ import torch
 
 from srkd.data.batches import TrainBatches, crop_pair, dihedral, images_to_tensor, put_turned, train_loader
 from srkd.data.paired_image import IOBackend, PairedImageDataset
-from srkd.types import Batch, InputError
+from srkd.types import Batch, InputError, WorkError
 
 Folders = tuple[Path, Path]
 CACHE = IOBackend()
@@ -210,6 +212,7 @@ def test_input_errors_arrive_as_they_were_raised(workers: int) -> None:
     with pytest.raises(InputError) as caught:
         next(loader)
     assert str(caught.value) == "im3.png is damaged."
+    assert not multiprocessing.active_children()  # although the error is still held
 
 
 def test_the_cache_is_filled_before_workers_start(folders: Folders) -> None:
@@ -241,6 +244,54 @@ def test_workers_survive_what_ends_a_training_and_end_with_the_loader(number: si
     for worker in workers:
         worker.join(20)
         assert worker.exitcode == 0
+
+
+def test_a_worker_that_is_killed_is_reported_between_two_batches() -> None:
+    heard = signal.getsignal(signal.SIGCHLD)
+    loader = train_loader(
+        TrainBatches(Coordinates(), seed=0, batch_size=1),
+        start_iter=0,
+        total_iter=500,
+        num_workers=2,
+        device=torch.device("cpu"),
+    )
+    for _ in range(2):
+        next(loader)
+    assert signal.getsignal(signal.SIGCHLD) == heard  # torch's own would raise in the middle of a step
+    victim, other = multiprocessing.active_children()
+    victim.kill()
+    victim.join(20)
+    with pytest.raises(WorkError, match=r"of 2 processes that make batches 1 ended \(SIGKILL\)"):
+        list(loader)
+    other.join(20)
+    assert other.exitcode == 0
+
+
+ENDS = """
+import multiprocessing, sys, torch
+from srkd.data.batches import TrainBatches, train_loader
+from srkd.data.paired_image import PairedImageDataset
+
+data = PairedImageDataset(scale=2, dataroot_gt=sys.argv[1], gt_size=16)
+batches = TrainBatches(data, seed=0, batch_size=1)
+loader = train_loader(batches, start_iter=0, total_iter=500, num_workers=2, device=torch.device("cpu"))
+for number in range(2):
+    loader.parcel()
+if sys.argv[2] == "killed":
+    multiprocessing.active_children()[0].kill()
+    for number in range(10):
+        loader.parcel()
+raise ValueError("of the caller")
+"""
+
+
+@pytest.mark.parametrize(("how", "told"), [("killed", "ended (SIGKILL)"), ("raised", "of the caller")])
+def test_no_worker_keeps_its_process_from_ending(folders: Folders, how: str, told: str) -> None:
+    """An error holds what it went through, and so the workers, until after Python has waited for them."""
+    command = [sys.executable, "-c", ENDS, folders[0], how]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 1
+    assert told in done.stderr.splitlines()[-1]
 
 
 def test_settings_are_checked(folders: Folders) -> None:

@@ -134,7 +134,7 @@ def test_an_lmdb_that_is_cut_while_it_is_read_is_refused(
     lmdb = write_lmdb(folders[0], tmp_path / "gt.lmdb")
     code = (
         "import os, sys, torch\nfrom srkd.data.paired_image import IOBackend, PairedImageDataset\n"
-        "from srkd.data.batches import TrainBatches, train_loader\nfrom srkd.types import InputError\n"
+        "from srkd.data.batches import TrainBatches, train_loader\nfrom srkd.types import InputError, WorkError\n"
         "root, workers, kept = sys.argv[1], int(sys.argv[2]), sys.argv[3]\n"
         "data = PairedImageDataset(scale=2, dataroot_gt=root, gt_size=16, io_backend=IOBackend('lmdb'))\n"
         "batches = TrainBatches(data, seed=0, batch_size=2)\n"
@@ -143,10 +143,12 @@ def test_an_lmdb_that_is_cut_while_it_is_read_is_refused(
         "try:\n    for number in range(500):\n        loader.parcel()\n"
         "        if number == 3 and kept == 'None': os.unlink(f'{root}/data.mdb')\n"
         "        elif number == 3: os.truncate(f'{root}/data.mdb', int(kept))\n"
-        "except InputError as error: sys.exit(str(error))\n"
+        "except (InputError, WorkError) as error: sys.exit(str(error))\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, lmdb, str(workers), str(kept)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 1, done.stderr
-    assert ("gt.lmdb is gone" if kept is None else "gt.lmdb is a truncated or damaged LMDB") in done.stderr
+    told = "gt.lmdb is gone" if kept is None else "gt.lmdb is a truncated or damaged LMDB"
+    # workers read while it is cut: rarely in the middle of a value, which ends them
+    assert told in done.stderr or (workers and "2 processes that make batches" in done.stderr)

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import multiprocessing
 import os
 import pty
 import shutil
@@ -15,6 +16,8 @@ import pytest
 import torch
 import yaml
 
+from srkd.engine.settings import Settings
+from srkd.engine.trainer import Trainer
 from srkd.networks.weights import load_network
 
 CSD = {"type": "CSD", "widths": [0.5, 0.25], "num_negatives": 2, "perceptual": {"type": "network"}}
@@ -213,6 +216,29 @@ def test_interruption_saves_and_resumes(recipe, train, tmp_path, started, number
     done = int(state.stem)
     assert train(recipe, "--auto_resume", f"train.total_iter={done + 1}") == 0
     assert (folder / "models" / f"net_g_{done + 1}.pth").exists()
+
+
+def test_a_worker_that_is_killed_costs_nothing(recipe, train, tmp_path, monkeypatch, capsys):
+    """As the system does where memory runs out: what was learnt is saved, between two iterations."""
+    recipe["datasets"]["train"]["io_backend"] = {"type": "disk"}
+    assert train(recipe, "name=whole") == 0
+    step = Trainer._step
+
+    def killing(trainer, *arguments):
+        step(trainer, *arguments)
+        if trainer.iteration == 3:
+            multiprocessing.active_children()[0].kill()
+
+    with monkeypatch.context() as patched:
+        patched.setattr("srkd.engine.build.Settings", lambda **known: Settings(**known | {"num_workers": 2}))
+        patched.setattr(Trainer, "_step", killing)
+        assert train(recipe) == 1
+    assert "of 2 processes that make batches 1 ended (SIGKILL)" in capsys.readouterr().err
+    (state,) = (tmp_path / "experiments/tiny/training_states").iterdir()
+    assert 3 <= int(state.stem) < 10
+    assert train(recipe, "--auto_resume") == 0
+    resumed, whole = (load_network(tmp_path / f"experiments/{n}/models/net_g_latest.pth") for n in ("tiny", "whole"))
+    assert deep_equal(resumed.state_dict(), whole.state_dict())
 
 
 def test_a_terminal_that_goes_away_costs_nothing(recipe, train, tmp_path):
