@@ -74,8 +74,7 @@ RECIPES = {
         (
             "Supervised/direct_edsr12x9_x2",  # the quarter
             "Supervised/switchable_edsr48x9_x2_full",  # around it
-            "Supervised/switchable_edsr48x9_x2_reduced",  # with the photographs of reduced.py, as the two after it
-            "Supervised/switchable_edsr48x9_x2_longer",
+            "Supervised/switchable_edsr48x9_x2_reduced",  # with the photographs of reduced.py, as the one after it
             "Supervised/switchable_edsr48x9_x2_middle",  # which leaves the quarter as it is
         ),
         more=" From the third step on, the photographs at 0.8 and 0.6 of their size were there too.\n\n"

@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from multiprocessing.connection import wait
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -67,7 +68,8 @@ def made_by_workers(
             if isinstance(item, InputError):
                 raise item
             yield item
-    except RuntimeError as error:
+    except (RuntimeError, OSError, EOFError) as error:  # the last two where it dies while it hands something over
+        wait([worker.sentinel for worker in workers], timeout=5)
         ends = [worker.exitcode for worker in workers if worker.exitcode]
         if not ends:
             raise
