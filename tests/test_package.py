@@ -29,7 +29,7 @@ MOST_LINES_OF_CODE = {  # by room: docs/decisions/0004-size-of-the-package.md
     "cli": 1_760,
     "options": 1_100,
     "engine": 2_710,
-    "data": 2_252,
+    "data": 2_259,
     "networks": 1_930,
     "methods": 1_655,
     "losses": 505,

@@ -160,7 +160,7 @@ def _lmdb_images(root: Path) -> dict[str, StoredImage]:
     for file in (data, meta):
         if not file.is_file():
             raise InputError(f"{root} is not an LMDB as BasicSR's scripts write it: {file.name} is missing.")
-    _probe_lmdb(root, data.stat().st_size, data.stat().st_mtime_ns)
+    _look_at_lmdb(root)
     images: dict[str, StoredImage] = {}
     for number, line in enumerate(_lines(meta), start=1):
         if not line.strip():
@@ -205,6 +205,12 @@ def _probe_lmdb(folder: Path, size: int, changed: int) -> None:
         raise _damaged(folder, (done.stderr.strip().splitlines() or ["reading it ends the process"])[-1])
 
 
+def _look_at_lmdb(folder: Path) -> None:
+    """Walk through it if its file has changed, or was not walked through yet."""
+    status = (folder / "data.mdb").stat()
+    _probe_lmdb(folder, status.st_size, status.st_mtime_ns)
+
+
 def _damaged(folder: Path, reason: object) -> InputError:
     if not (folder / "data.mdb").exists():
         return InputError(f"{folder} is gone: it was there when this run began.")
@@ -221,13 +227,14 @@ def _lmdb_value(folder: Path, key: str) -> bytes | None:
     import lmdb
 
     try:
-        status = (folder / "data.mdb").stat()
-        _probe_lmdb(folder, status.st_size, status.st_mtime_ns)
+        _look_at_lmdb(folder)
         with (
             _one_at_a_time,
             lmdb.open(str(folder), readonly=True, lock=False, readahead=False, meminit=False) as environment,
             environment.begin() as transaction,
         ):
-            return transaction.get(key.encode("utf-8", "surrogateescape"))
+            value = transaction.get(key.encode("utf-8", "surrogateescape"))
+        _look_at_lmdb(folder)  # it may have been cut meanwhile: then keys are missing, and values are zeros
     except (FileNotFoundError, lmdb.Error) as error:  # it may be cut after it was walked through, before it is opened
         raise _damaged(folder, error) from None
+    return value

@@ -69,7 +69,10 @@ def made_by_workers(
                 raise item
             yield item
     except (RuntimeError, OSError, EOFError) as error:  # the last two where it dies while it hands something over
-        wait([worker.sentinel for worker in workers], timeout=5)
+        gone = wait([worker.sentinel for worker in workers], timeout=5)
+        for worker in workers:
+            if worker.sentinel in gone:  # its files are closed a little before it has an exit code
+                worker.join()
         ends = [worker.exitcode for worker in workers if worker.exitcode]
         if not ends:
             raise
